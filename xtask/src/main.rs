@@ -2,14 +2,17 @@
 //!
 //! Everything that takes long to make is kept in the user's cache folder and made again only when what it is made of changes.
 
+mod binaries;
 mod cache;
 mod command;
 mod debian;
 mod images;
+mod vm;
 
-use anyhow::Result;
-use clap::{Parser, Subcommand};
-use std::process::ExitCode;
+use anyhow::{Context, Result};
+use clap::{Args, Parser, Subcommand};
+use std::process::{ExitCode, Stdio};
+use std::time::Duration;
 
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", about = "The project's own chores")]
@@ -22,6 +25,33 @@ struct Arguments {
 enum Verb {
     /// Make the test images from Debian's packages, and print where they are
     Images,
+    /// Boot the test VM and run a command in it, or the runtime's tests
+    Vm(VmArguments),
+}
+
+#[derive(Debug, Args)]
+struct VmArguments {
+    /// Which of Debian's kernels to boot
+    #[arg(long, value_enum, default_value = "6.1")]
+    kernel: vm::Release,
+    /// Memory of the VM in MiB
+    #[arg(long, default_value_t = 1024)]
+    memory: u32,
+    /// End the VM after so many seconds
+    #[arg(long, default_value_t = 900)]
+    timeout: u64,
+    /// Put a file into the VM, as HOST:GUEST
+    #[arg(long, value_name = "HOST:GUEST")]
+    file: Vec<String>,
+    /// Run the runtime's tests instead of a command
+    #[arg(long, conflicts_with = "command")]
+    tests: bool,
+    /// Leave the product's binaries out, and so do not build them
+    #[arg(long, conflicts_with = "tests")]
+    bare: bool,
+    /// The command to run, by default a look at the system
+    #[arg(last = true)]
+    command: Vec<String>,
 }
 
 fn main() -> ExitCode {
@@ -37,6 +67,32 @@ fn main() -> ExitCode {
 fn run(verb: Verb) -> Result<ExitCode> {
     match verb {
         Verb::Images => println!("{}", images::make()?.display()),
+        Verb::Vm(arguments) => return in_vm(&arguments),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn in_vm(arguments: &VmArguments) -> Result<ExitCode> {
+    let (mut extras, argv) = if arguments.tests {
+        vm::sandbox_tests()?
+    } else if arguments.bare {
+        (Vec::new(), arguments.command.clone())
+    } else if arguments.command.is_empty() {
+        (vm::product()?, ["sh", "-c", "uname -a; id; mount; ls /usr/bin/gaufre*"].map(str::to_owned).to_vec())
+    } else {
+        (vm::product()?, arguments.command.clone())
+    };
+    for file in &arguments.file {
+        let (host, guest) = file.split_once(':').context("--file wants HOST:GUEST")?;
+        extras.push(vm::Extra { host: host.into(), guest: guest.into() });
+    }
+    let vm = vm::Vm {
+        release: arguments.kernel,
+        memory_mb: arguments.memory,
+        timeout: Duration::from_secs(arguments.timeout),
+        extras: &extras,
+        argv: &argv,
+    };
+    let code = vm.run(Stdio::inherit())?;
+    Ok(ExitCode::from(u8::try_from(code).unwrap_or(1)))
 }

@@ -41,6 +41,8 @@ pub(super) const LAYERS: &[LayerRecipe] = &[
     LayerRecipe {
         name: "llvm",
         parent: Some("go"),
+        // Java's installation links manuals there, though none are installed.
+        prepare: "mkdir -p /usr/share/man/man1",
         packages: &["clang", "llvm-dev", "default-jdk-headless"],
         ..ON_BASE
     },

@@ -1,0 +1,67 @@
+//! Builds what the tests, the test VM and the benchmarks run, and finds what cargo has built.
+
+use anyhow::{Context, Result, bail};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// The profile to build with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Profile {
+    Dev,
+    Release,
+}
+
+/// Builds the product's binaries and returns their paths.
+pub(crate) fn product(profile: Profile) -> Result<Vec<PathBuf>> {
+    let mut build = cargo();
+    build.args(["build", "--package=gaufre", "--package=gaufre-runtime", "--bins"]);
+    if profile == Profile::Release {
+        build.arg("--release");
+    }
+    let built = executables(&mut build)?;
+    if built.is_empty() {
+        bail!("the workspace has no binaries to build");
+    }
+    Ok(built)
+}
+
+/// Builds one integration test of a package without running it, and returns its executable.
+pub(crate) fn test(package: &str, target: &str) -> Result<PathBuf> {
+    let mut build = cargo();
+    build.args(["test", "--package", package, "--test", target, "--no-run"]);
+    executables(&mut build)?
+        .pop()
+        .with_context(|| format!("the package {package} has no test target {target}"))
+}
+
+/// `cargo` as the one that runs this program, in the root of the workspace.
+pub(crate) fn cargo() -> Command {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.current_dir(workspace()).stdin(Stdio::null());
+    cargo
+}
+
+/// The root of the workspace.
+pub(crate) fn workspace() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here).to_owned()
+}
+
+/// Runs a cargo command that builds, and collects the executables it reports (cargo's manual, external tools).
+fn executables(build: &mut Command) -> Result<Vec<PathBuf>> {
+    let output = build
+        .args(["--quiet", "--message-format=json-render-diagnostics"])
+        .stderr(Stdio::inherit())
+        .output()
+        .context("cargo could not be started")?;
+    if !output.status.success() {
+        bail!("the build failed");
+    }
+    let messages = String::from_utf8_lossy(&output.stdout).into_owned();
+    let paths = messages
+        .lines()
+        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
+        .filter_map(|message| message["executable"].as_str().map(PathBuf::from))
+        .collect();
+    Ok(paths)
+}
