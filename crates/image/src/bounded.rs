@@ -1,0 +1,27 @@
+//! Reading whole files and streams, but never more than a limit.
+
+use std::fs::OpenOptions;
+use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+/// Reads a regular file of at most `limit_bytes`; a FIFO or device put in its place is refused, not waited for.
+pub(crate) fn read_file(path: &Path, limit_bytes: u64) -> io::Result<Vec<u8>> {
+    let nonblocking = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+    let file = OpenOptions::new().read(true).custom_flags(nonblocking).open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+    }
+    read(file, limit_bytes)
+}
+
+/// Reads to the end, or fails with `FileTooLarge` once more than `limit_bytes` came.
+pub(crate) fn read(source: impl Read, limit_bytes: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    source.take(limit_bytes.saturating_add(1)).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > limit_bytes {
+        let message = format!("larger than the limit of {limit_bytes} bytes");
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, message));
+    }
+    Ok(bytes)
+}

@@ -1,0 +1,159 @@
+//! User names, passwords and the helper programs that keep them.
+
+use std::fmt;
+use std::io::{Read, Write};
+use std::process::{Command, Stdio};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+/// A user name with its password. Never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Credentials {
+    /// The user name.
+    pub username: String,
+    /// The password or access token.
+    pub password: String,
+}
+
+impl Credentials {
+    /// Reads `USER:PASSWORD` as `--creds` takes it; without a colon the password is empty.
+    pub fn parse(text: &str) -> Self {
+        let (username, password) = text.split_once(':').unwrap_or((text, ""));
+        Self { username: username.to_owned(), password: password.to_owned() }
+    }
+
+    /// The value of an Authorization header (RFC 7617).
+    pub(super) fn basic(&self) -> String {
+        format!("Basic {}", STANDARD.encode(format!("{}:{}", self.username, self.password)))
+    }
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credentials").field("username", &self.username).finish_non_exhaustive()
+    }
+}
+
+/// What an auth file or a helper holds for a registry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Secret {
+    Login(Credentials),
+    /// An OAuth2 refresh token, which is exchanged for access tokens.
+    IdentityToken(IdentityToken),
+}
+
+/// A refresh token. Never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct IdentityToken(pub(super) String);
+
+impl fmt::Debug for IdentityToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("IdentityToken(..)")
+    }
+}
+
+/// Why a credential helper gave nothing usable.
+#[derive(Debug, thiserror::Error)]
+pub enum CredentialsError {
+    /// The name could be a path or an option.
+    #[error("credential helper name {0:?} is not valid")]
+    Name(String),
+    /// The helper cannot be run.
+    #[error("cannot run credential helper {helper}")]
+    Run {
+        /// `docker-credential-NAME`.
+        helper: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The helper failed.
+    #[error("credential helper {helper} failed: {message}")]
+    Failed {
+        /// `docker-credential-NAME`.
+        helper: String,
+        /// What it printed.
+        message: String,
+    },
+    /// The helper's output is no JSON of the protocol.
+    #[error("credential helper {helper} sent no usable answer")]
+    Answer {
+        /// `docker-credential-NAME`.
+        helper: String,
+        /// What the parser found.
+        source: serde_json::Error,
+    },
+}
+
+/// The most that a helper may print (bytes).
+const MAX_ANSWER_BYTES: u64 = 1 << 20;
+
+/// Asks `docker-credential-NAME get` (docker-credential-helpers' protocol); none if it knows nothing.
+pub(super) fn ask_helper(name: &str, server: &str) -> Result<Option<Secret>, CredentialsError> {
+    let plain = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
+    if !plain {
+        return Err(CredentialsError::Name(name.to_owned()));
+    }
+    let helper = format!("docker-credential-{name}");
+    let (succeeded, answer) = converse(&helper, server)
+        .map_err(|source| CredentialsError::Run { helper: helper.clone(), source })?;
+    if !succeeded {
+        let message: String = String::from_utf8_lossy(&answer).trim().chars().take(200).collect();
+        // The protocol has no code for it, only this sentence.
+        if message.contains("credentials not found") {
+            return Ok(None);
+        }
+        return Err(CredentialsError::Failed { helper, message });
+    }
+    let answer: Answer =
+        serde_json::from_slice(&answer).map_err(|source| CredentialsError::Answer { helper, source })?;
+    Ok(Some(match answer.username.as_str() {
+        "<token>" => Secret::IdentityToken(IdentityToken(answer.secret)),
+        _ => Secret::Login(Credentials { username: answer.username, password: answer.secret }),
+    }))
+}
+
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Answer {
+    username: String,
+    secret: String,
+}
+
+fn converse(helper: &str, server: &str) -> std::io::Result<(bool, Vec<u8>)> {
+    let mut child = Command::new(helper)
+        .arg("get")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()?;
+    // A helper that does not read its input closes the pipe; its exit status tells more than that error.
+    if let Some(mut stdin) = child.stdin.take() {
+        let _ = stdin.write_all(server.as_bytes());
+    }
+    let mut answer = Vec::new();
+    if let Some(stdout) = child.stdout.take() {
+        stdout.take(MAX_ANSWER_BYTES).read_to_end(&mut answer)?;
+    }
+    Ok((child.wait()?.success(), answer))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Credentials, CredentialsError, ask_helper};
+
+    #[test]
+    fn a_password_is_never_printed() {
+        let credentials = Credentials::parse("user:se:cret");
+        assert_eq!(credentials.password, "se:cret");
+        assert!(!format!("{credentials:?}").contains("cret"));
+        assert_eq!(credentials.basic(), "Basic dXNlcjpzZTpjcmV0");
+    }
+
+    #[test]
+    fn a_helper_name_cannot_be_a_path() {
+        assert!(matches!(ask_helper("../x", "r"), Err(CredentialsError::Name(_))));
+        assert!(matches!(ask_helper("", "r"), Err(CredentialsError::Name(_))));
+        assert!(matches!(ask_helper("gaufre-does-not-exist", "r"), Err(CredentialsError::Run { .. })));
+    }
+}
