@@ -1,15 +1,34 @@
 //! Fixtures for end-to-end tests: real registries, real images, a `gaufre` with a store of its own, and a witness that
 //! nothing is left behind. Every guard ends what it started, by process id, when it is dropped.
+//!
+//! A fixture that cannot do its work panics and says why: that is how a test fails.
+//!
+//! ```no_run
+//! use gaufre_tests::{Gaufre, Registry};
+//!
+//! let registry = Registry::with_images();
+//! let gaufre = Gaufre::new();
+//! let said = gaufre.ok(&["run", "--rm", "--network=none", "--tls-verify=false", &registry.image("base"), "echo", "hello"]);
+//! assert_eq!(said, "hello\n");
+//! ```
 
 #![forbid(unsafe_code)]
+// Fixtures fail the test that uses them.
+#![allow(clippy::panic, clippy::expect_used)]
 
-use std::path::PathBuf;
+mod cached;
+mod certificate;
+pub mod faults;
+mod gaufre;
+mod registry;
+mod started;
+mod tool;
+mod witness;
 
-/// The folder where what takes long to make is kept between runs: `$XDG_CACHE_HOME/gaufre` or `~/.cache/gaufre`.
-pub fn cache_dir() -> PathBuf {
-    let home = || PathBuf::from(std::env::var_os("HOME").unwrap_or_else(|| "/root".into())).join(".cache");
-    std::env::var_os("XDG_CACHE_HOME")
-        .filter(|dir| !dir.is_empty())
-        .map_or_else(home, PathBuf::from)
-        .join("gaufre")
-}
+pub use cached::{cache_dir, images};
+pub use certificate::Certificate;
+pub use gaufre::{Gaufre, Said};
+pub use registry::{Access, Registry};
+pub use started::Started;
+pub use tool::{run, tool, until};
+pub use witness::Witness;

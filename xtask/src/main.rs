@@ -7,11 +7,12 @@ mod cache;
 mod command;
 mod debian;
 mod images;
+mod test;
 mod vm;
 
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
-use std::process::{ExitCode, Stdio};
+use std::process::ExitCode;
 use std::time::Duration;
 
 #[derive(Debug, Parser)]
@@ -25,6 +26,15 @@ struct Arguments {
 enum Verb {
     /// Make the test images from Debian's packages, and print where they are
     Images,
+    /// Set up everything that the tests need, and run all of them
+    Test {
+        /// The kernels of the test VM to run the runtime's tests on
+        #[arg(long, value_enum, value_delimiter = ',', default_values_t = vm::Release::ALL)]
+        kernels: Vec<vm::Release>,
+        /// Leave the test VM out
+        #[arg(long, conflicts_with = "kernels")]
+        no_vm: bool,
+    },
     /// Boot the test VM and run a command in it, or the runtime's tests
     Vm(VmArguments),
 }
@@ -67,6 +77,7 @@ fn main() -> ExitCode {
 fn run(verb: Verb) -> Result<ExitCode> {
     match verb {
         Verb::Images => println!("{}", images::make()?.display()),
+        Verb::Test { kernels, no_vm } => return test::run(if no_vm { &[] } else { &kernels }),
         Verb::Vm(arguments) => return in_vm(&arguments),
     }
     Ok(ExitCode::SUCCESS)
@@ -93,6 +104,6 @@ fn in_vm(arguments: &VmArguments) -> Result<ExitCode> {
         extras: &extras,
         argv: &argv,
     };
-    let code = vm.run(Stdio::inherit())?;
+    let code = vm.run()?;
     Ok(ExitCode::from(u8::try_from(code).unwrap_or(1)))
 }

@@ -39,11 +39,11 @@ pub(super) const LAYERS: &[LayerRecipe] = &[
     LayerRecipe { name: "gcc", packages: &["g++", "gfortran", "make"], ..ON_BASE },
     LayerRecipe { name: "go", parent: Some("gcc"), packages: &["golang-go"], ..ON_BASE },
     LayerRecipe {
-        name: "llvm",
+        name: "java",
         parent: Some("go"),
         // Java's installation links manuals there, though none are installed.
         prepare: "mkdir -p /usr/share/man/man1",
-        packages: &["clang", "llvm-dev", "default-jdk-headless"],
+        packages: &["default-jdk-headless"],
         ..ON_BASE
     },
     LayerRecipe { name: "python", packages: &["python3"], ..ON_BASE },
@@ -108,7 +108,7 @@ pub(super) const IMAGES: &[ImageRecipe] = &[
         stop_signal: "SIGINT",
         ..PLAIN
     },
-    ImageRecipe { name: "big", top: "llvm", env: &[PATH, "LANG=C.UTF-8"], ..PLAIN },
+    ImageRecipe { name: "big", top: "java", env: &[PATH, "LANG=C.UTF-8"], ..PLAIN },
 ];
 
 /// As service images usually begin: as root it hands the data over to the service's user and becomes it.

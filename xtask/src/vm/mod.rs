@@ -13,10 +13,12 @@ pub(crate) use root::Extra;
 
 use crate::binaries::{self, Profile};
 use crate::debian;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 /// What this code needs on the machine.
@@ -42,57 +44,78 @@ pub(crate) struct Vm<'a> {
 }
 
 impl Vm<'_> {
-    /// Boots, runs the command with its output on `output`, and returns its exit code.
+    /// Boots, runs the command with its output on our own standard output, and returns its exit code.
     ///
     /// # Errors
     ///
     /// If the kernel cannot be had, if the VM ends without an exit code, or at the timeout; then with the console's end.
-    pub(crate) fn run(&self, output: Stdio) -> Result<i32> {
+    pub(crate) fn run(&self) -> Result<i32> {
+        self.run_with_output(|line| println!("{line}"))
+    }
+
+    /// The same, with each line of the command's output given to `line`.
+    pub(crate) fn run_with_output(&self, mut line: impl FnMut(&str)) -> Result<i32> {
         debian::install(PACKAGES)?;
         let kernel = kernel::fetch(self.release)?;
         let dir = tempfile::tempdir()?;
-        let (initrd, disk) = (dir.path().join("initrd"), dir.path().join("disk"));
-        let (console, code) = (dir.path().join("console"), dir.path().join("code"));
-        root::initrd(&initrd, &kernel)?;
-        root::disk(&disk, "8G", &kernel, self.extras, self.argv)
+        root::initrd(&dir.path().join("initrd"), &kernel)?;
+        root::disk(&dir.path().join("disk"), "8G", &kernel, self.extras, self.argv)
             .context("the VM's disk could not be made")?;
+        let mut running = Running(self.qemu(&kernel.image, dir.path())?);
 
+        let output = running.0.stdout.take().context("a pipe was asked for")?;
+        let (sender, lines) = mpsc::channel();
+        std::thread::spawn(move || {
+            for bytes in BufReader::new(output).split(b'\n').map_while(Result::ok) {
+                let _ = sender.send(String::from_utf8_lossy(&bytes).trim_end_matches('\r').to_owned());
+            }
+        });
+        let deadline = Instant::now() + self.timeout;
+        let read =
+            |name| String::from_utf8_lossy(&fs::read(dir.path().join(name)).unwrap_or_default()).into_owned();
+        loop {
+            match lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(said) => line(&said),
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => {
+                    bail!(
+                        "the VM was still running after {} s; its console: {}",
+                        self.timeout.as_secs(),
+                        read("console")
+                    )
+                }
+            }
+        }
+        running.0.wait()?;
+        read("code").trim().parse().map_err(|_| {
+            anyhow!("the VM ended without an exit code; its console: {}{}", read("console"), read("qemu"))
+        })
+    }
+
+    fn qemu(&self, kernel: &Path, dir: &Path) -> Result<Child> {
         let mut qemu = Command::new("qemu-system-x86_64");
-        qemu.args(["-M", "q35", "-accel", "tcg,thread=multi", "-cpu", "EPYC,+svm,+npt", "-smp", "2"]);
+        // One processor: QEMU 7.2 emulates cmpxchg16b wrongly when it runs several at once, and kernels crash on it.
         qemu.args([
+            "-M",
+            "q35",
+            "-accel",
+            "tcg,thread=multi",
+            "-cpu",
+            "EPYC,+svm,+npt",
             "-m",
             &self.memory_mb.to_string(),
-            "-nodefaults",
-            "-no-user-config",
-            "-display",
-            "none",
-            "-no-reboot",
         ]);
-        qemu.arg("-kernel").arg(&kernel.image).arg("-initrd").arg(&initrd);
+        qemu.args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]);
+        qemu.arg("-kernel").arg(kernel).arg("-initrd").arg(dir.join("initrd"));
         qemu.args(["-append", "console=ttyS0 reboot=t panic=-1 quiet"]);
-        qemu.arg("-serial").arg(format!("file:{}", console.display()));
+        qemu.arg("-serial").arg(format!("file:{}", dir.join("console").display()));
         qemu.args(["-chardev", "stdio,id=output,signal=off", "-serial", "chardev:output"]);
-        qemu.arg("-serial").arg(format!("file:{}", code.display()));
-        qemu.arg("-drive").arg(format!("file={},format=raw,if=virtio,cache=unsafe", disk.display()));
-        let child =
-            qemu.stdin(Stdio::null()).stdout(output).stderr(File::create(dir.path().join("qemu"))?).spawn();
-        let mut running = Running(child.context("qemu-system-x86_64 could not be started")?);
-
-        let ended = running.wait(self.timeout)?;
-        let read = |path| String::from_utf8_lossy(&fs::read(path).unwrap_or_default()).into_owned();
-        match read(&code).trim().parse() {
-            Ok(code) if ended => Ok(code),
-            _ if !ended => bail!(
-                "the VM was still running after {} s; its console: {}",
-                self.timeout.as_secs(),
-                read(&console)
-            ),
-            _ => bail!(
-                "the VM ended without an exit code; its console: {}{}",
-                read(&console),
-                read(&dir.path().join("qemu"))
-            ),
-        }
+        qemu.arg("-serial").arg(format!("file:{}", dir.join("code").display()));
+        qemu.arg("-drive")
+            .arg(format!("file={},format=raw,if=virtio,cache=unsafe", dir.join("disk").display()));
+        let stderr = File::create(dir.join("qemu"))?;
+        let child = qemu.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(stderr).spawn();
+        child.context("qemu-system-x86_64 could not be started")
     }
 }
 
@@ -118,20 +141,6 @@ pub(crate) fn sandbox_tests() -> Result<(Vec<Extra>, Vec<String>)> {
 
 /// QEMU's process, ended when dropped.
 struct Running(Child);
-
-impl Running {
-    /// Waits for its end; `false` says that the time was over first.
-    fn wait(&mut self, timeout: Duration) -> Result<bool> {
-        let deadline = Instant::now() + timeout;
-        while self.0.try_wait()?.is_none() {
-            if Instant::now() > deadline {
-                return Ok(false);
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        Ok(true)
-    }
-}
 
 impl Drop for Running {
     fn drop(&mut self) {

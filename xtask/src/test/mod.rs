@@ -1,0 +1,133 @@
+//! `cargo xtask test`: sets up everything that the tests need, runs all of them, and counts.
+//!
+//! The last line is always `N passed, N failed, N skipped`, alone.
+
+mod tally;
+
+use crate::binaries::{self, Profile, cargo};
+use crate::{debian, images, vm};
+use anyhow::{Context, Result};
+use std::io::{BufRead, BufReader};
+use std::process::{Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
+use tally::Tally;
+
+/// The real servers and clients that the end-to-end tests work with.
+const PACKAGES: &[&str] = &[
+    "docker-registry",
+    "skopeo",
+    "umoci",
+    "podman",
+    "redis-tools",
+    "postgresql-client",
+    "apache2-utils",
+    "openssl",
+    "iproute2",
+    "nftables",
+    "cpio",
+    "xz-utils",
+    "zstd",
+    "e2fsprogs",
+    "util-linux",
+    "procps",
+];
+
+/// How long the runtime's tests may take in the VM, boot included.
+const VM_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// Runs everything; the exit code says whether all of it passed.
+pub(crate) fn run(kernels: &[vm::Release]) -> Result<ExitCode> {
+    if !rustix::process::geteuid().is_root() {
+        println!("Not root: what is missing cannot be installed, and tests that make sandboxes will fail.");
+    }
+    let mut packages: Vec<&str> = [PACKAGES, images::PACKAGES, vm::PACKAGES].concat();
+    packages.sort_unstable();
+    packages.dedup();
+    debian::install(&packages)?;
+
+    let started = Instant::now();
+    let mut tally = Tally::default();
+    check(&mut tally, "cargo fmt", cargo().args(["fmt", "--all", "--check"]));
+    check(
+        &mut tally,
+        "cargo clippy",
+        cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]),
+    );
+    step("the product", || binaries::product(Profile::Dev).map(drop))?;
+    step("the test images", || images::make().map(drop))?;
+    workspace(&mut tally)?;
+    if kernels.is_empty() {
+        tally.skip("the runtime's tests in the test VM", "no kernel was asked for");
+    }
+    for kernel in kernels {
+        in_vm(&mut tally, *kernel);
+    }
+    println!("\nall of it took {} s", started.elapsed().as_secs());
+    Ok(tally.conclude())
+}
+
+fn step(what: &str, work: impl FnOnce() -> Result<()>) -> Result<()> {
+    let started = Instant::now();
+    work().with_context(|| format!("{what} could not be made"))?;
+    println!("== {what}: ready after {} s", started.elapsed().as_secs());
+    Ok(())
+}
+
+/// A check without tests of its own counts as one.
+fn check(tally: &mut Tally, name: &str, command: &mut Command) {
+    println!("== {name}");
+    let started = Instant::now();
+    match command.status() {
+        Ok(status) if status.success() => tally.pass(),
+        Ok(status) => tally.fail(name, &status.to_string()),
+        Err(error) => tally.fail(name, &error.to_string()),
+    }
+    println!("== {name}: {} s", started.elapsed().as_secs());
+}
+
+fn workspace(tally: &mut Tally) -> Result<()> {
+    let mut tests = cargo();
+    tests.args(["test", "--workspace", "--no-fail-fast"]);
+    counted(tally, "cargo test", &mut tests)
+}
+
+fn in_vm(tally: &mut Tally, kernel: vm::Release) {
+    let name = format!("the runtime's tests on Debian {}'s kernel", kernel.suite());
+    println!("== {name}");
+    let run = || -> Result<String> {
+        let (extras, argv) = vm::sandbox_tests()?;
+        let vm =
+            vm::Vm { release: kernel, memory_mb: 1024, timeout: VM_TIMEOUT, extras: &extras, argv: &argv };
+        let mut said = Vec::new();
+        let code = vm.run_with_output(|line| {
+            println!("{line}");
+            said.push(line.to_owned());
+        })?;
+        said.push(format!("exit code {code}"));
+        Ok(said.join("\n"))
+    };
+    match run() {
+        Ok(said) => tally.take(&name, &said, said.ends_with("\nexit code 0")),
+        Err(error) => tally.fail(&name, &format!("{error:#}")),
+    }
+}
+
+/// Runs a command that prints as Rust's test harness does, shows its output as it comes, and counts its tests.
+fn counted(tally: &mut Tally, name: &str, command: &mut Command) -> Result<()> {
+    println!("== {name}");
+    let started = Instant::now();
+    let mut child =
+        command.stdout(Stdio::piped()).spawn().with_context(|| format!("{name} could not be started"))?;
+    let mut said = String::new();
+    let mut output = BufReader::new(child.stdout.take().context("a pipe was asked for")?);
+    let mut line = Vec::new();
+    while output.read_until(b'\n', &mut line)? > 0 {
+        let text = String::from_utf8_lossy(&line).into_owned();
+        print!("{text}");
+        said.push_str(&text);
+        line.clear();
+    }
+    tally.take(name, &said, child.wait()?.success());
+    println!("== {name}: {} s", started.elapsed().as_secs());
+    Ok(())
+}
