@@ -1,1 +1,144 @@
-//! TODO
+//! The network of sandboxes: one bridge with NAT, a veth pair for each, published ports. Spawns nothing: interfaces are
+//! made by rtnetlink, rules by nf_tables, both through blocking sockets.
+//!
+//! ```no_run
+//! use std::{fs::File, os::fd::AsFd, path::Path};
+//! use gaufre_net::{AttachRequest, Net, PortMapping};
+//!
+//! let net = Net::open(Path::new("/run/gaufre"))?;
+//! let netns = File::open("/proc/4242/ns/net")?;
+//! let ports = PortMapping::parse("8080:80")?;
+//! let attached = net.attach(&AttachRequest { id: "web", netns: netns.as_fd(), ports: &ports })?;
+//! println!("web is {}, and port 8080 of this machine leads to it", attached.attachment.ip);
+//! net.detach("web")?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod attach;
+mod bridge;
+mod link;
+mod netlink;
+mod netns;
+mod nft;
+mod port;
+mod release;
+mod reserve;
+mod state;
+mod subnet;
+mod sys;
+mod sysctl;
+
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+pub use attach::{AttachError, AttachRequest, Attached, Attachment};
+pub use bridge::BridgeError;
+pub use netlink::NetlinkError;
+pub use netns::{NetnsError, loopback_up};
+pub use port::{ParsePortError, PortMapping, Protocol};
+pub use release::{DetachError, DetachErrors};
+pub use reserve::PortError;
+pub use state::StateError;
+pub use subnet::{BadSubnet, Subnet};
+pub use sysctl::SysctlError;
+
+/// The network of one run directory. Any number of processes may have it open.
+#[derive(Debug)]
+pub struct Net {
+    state: state::State,
+}
+
+impl Net {
+    /// Opens the network whose state is in `<run_dir>/net`. Changes nothing but that directory.
+    ///
+    /// # Errors
+    /// The directory cannot be made.
+    pub fn open(run_dir: &Path) -> Result<Net, StateError> {
+        Ok(Net { state: state::State::open(run_dir)? })
+    }
+
+    /// Connects a sandbox: `eth0` with an address and a default route in its network namespace, loopback up, its ports
+    /// published. Brings the bridge up if this is the first user.
+    ///
+    /// The calling thread enters the namespace for a moment (setns(2)); needs `CAP_NET_ADMIN` and `CAP_SYS_ADMIN`.
+    ///
+    /// # Errors
+    /// [`AttachError`]; nothing of the attempt is left then.
+    pub fn attach(&self, request: &AttachRequest<'_>) -> Result<Attached, AttachError> {
+        attach::attach(self, request)
+    }
+
+    /// Disconnects a sandbox, completely: [`Net::release`] and [`Net::sweep`]. One that is not connected is fine.
+    ///
+    /// # Errors
+    /// All failures; it goes on past each.
+    pub fn detach(&self, id: &str) -> Result<(), DetachErrors> {
+        release::detach(self, id)
+    }
+
+    /// The quick part of [`Net::detach`] (well under a millisecond): the sandbox's ports and address are given up. Its
+    /// veth pair goes when the kernel ends its network namespace. Somebody has to call [`Net::sweep`] afterwards.
+    ///
+    /// # Errors
+    /// All failures; it goes on past each.
+    pub fn release(&self, id: &str) -> Result<(), DetachErrors> {
+        release::release(self, id)
+    }
+
+    /// The slow part of [`Net::detach`] (the kernel takes tens of milliseconds to let an interface go): removes veth pairs
+    /// that no sandbox accounts for, and with the last user gone the bridge, its table and its settings.
+    ///
+    /// # Errors
+    /// All failures; it goes on past each.
+    pub fn sweep(&self) -> Result<(), DetachErrors> {
+        release::sweep(self)
+    }
+
+    /// Disconnects every sandbox that is not in `live_ids`, except one that a living process is attaching this moment, and
+    /// sweeps. What a killed process left is gone afterwards.
+    ///
+    /// # Errors
+    /// All failures; it goes on past each.
+    pub fn gc(&self, live_ids: &[&str]) -> Result<(), DetachErrors> {
+        release::gc(self, live_ids)
+    }
+
+    /// Makes bridge, table and settings anew from the state files, whatever somebody did to them
+    /// (`nft flush ruleset`). Does nothing while no sandbox is connected.
+    ///
+    /// # Errors
+    /// [`BridgeError`] if it cannot be done.
+    pub fn reconcile(&self) -> Result<(), BridgeError> {
+        let locked = self.state.lock()?;
+        if self.state.names()?.is_empty() || self.state.network()?.is_none() {
+            return Ok(());
+        }
+        let route = netlink::Socket::route().map_err(NetlinkError::socket)?;
+        let netfilter = netlink::Socket::netfilter().map_err(NetlinkError::socket)?;
+        bridge::bring_up(self, &locked, &route, &netfilter).map(|_| ())
+    }
+
+    /// The connected sandboxes, in the order of their addresses.
+    ///
+    /// # Errors
+    /// The state cannot be read.
+    pub fn list(&self) -> Result<Vec<Attachment>, StateError> {
+        self.state.attachments()
+    }
+
+    /// The place of one sandbox, if it is connected.
+    ///
+    /// # Errors
+    /// The state cannot be read.
+    pub fn attachment(&self, id: &str) -> Result<Option<Attachment>, StateError> {
+        self.state.attachment(id)
+    }
+
+    /// Binds the host ports of an attachment again, for a new keeper after the old one was killed.
+    ///
+    /// # Errors
+    /// [`PortError`] if somebody else took a port in the meantime.
+    pub fn reserve_ports(&self, attachment: &Attachment) -> Result<Vec<OwnedFd>, PortError> {
+        reserve::reserve(&attachment.ports).map(|(_, sockets)| sockets)
+    }
+}

@@ -1,0 +1,179 @@
+//! The bridge, its table and its settings: brought up with the first user, checked for each, taken down with the last.
+
+use rustix::io::Errno;
+
+use crate::Net;
+use crate::link::{Mac, mac_from};
+use crate::netlink::{NetlinkError, Socket};
+use crate::nft::{Element, Table};
+use crate::state::{Locked, Network, StateError, boot_id};
+use crate::subnet::{Subnet, first_free};
+use crate::sysctl::{self, SysctlError};
+
+/// How many bridges of ours one machine may have: one for each run directory in use.
+const MAX_BRIDGES: u32 = 32;
+const USUAL_MTU: u32 = 1500;
+
+/// Why there is no bridge.
+#[derive(Debug, thiserror::Error)]
+pub enum BridgeError {
+    /// The kernel refused a step.
+    #[error("cannot make the bridge")]
+    Kernel(#[from] NetlinkError),
+    /// The files under `<run>/net` cannot be used.
+    #[error("cannot remember the bridge")]
+    State(#[from] StateError),
+    /// A setting cannot be read or changed.
+    #[error("cannot let packets pass between the bridge and the network")]
+    Sysctl(#[from] SysctlError),
+    /// Every network that we would take has routes already.
+    #[error("every private network that the bridge could use is routed elsewhere already")]
+    NoSubnet,
+    /// The names are taken.
+    #[error("every bridge name from gaufre0 to gaufre{} is taken", MAX_BRIDGES - 1)]
+    NoName,
+}
+
+/// Makes sure that the bridge works, and gives its index. When it does this costs one look at each part.
+pub(crate) fn ensure(net: &Net, locked: &Locked<'_>) -> Result<(Network, u32), BridgeError> {
+    let route = Socket::route().map_err(NetlinkError::socket)?;
+    let netfilter = Socket::netfilter().map_err(NetlinkError::socket)?;
+    if let Some(mut network) = net.state.network()?.filter(|network| network.up) {
+        let bridge = network.bridge();
+        if let Some(link) = route.link(&bridge)?.filter(|link| link.mac == mark(net)) {
+            forward(locked, &mut network)?;
+            if !(Table { bridge: &bridge }).exists(&netfilter)? {
+                build_table(net, &netfilter, &network)?;
+            }
+            return Ok((network, link.index));
+        }
+    }
+    bring_up(net, locked, &route, &netfilter)
+}
+
+/// Makes everything that is missing, from whatever is there: for the first user, and after somebody took our things away.
+pub(crate) fn bring_up(
+    net: &Net,
+    locked: &Locked<'_>,
+    route: &Socket,
+    netfilter: &Socket,
+) -> Result<(Network, u32), BridgeError> {
+    let mut network = plan(net, locked, route)?;
+    network.up = true;
+    locked.write_network(&network)?;
+    let bridge = network.bridge();
+    match route.create_bridge(&bridge, mark(net)) {
+        Err(error) if !error.is(Errno::EXIST) => return Err(error.into()),
+        _ => {}
+    }
+    let link = route
+        .link(&bridge)?
+        .ok_or_else(|| NetlinkError::new(&format!("make the bridge {bridge}"), Errno::NODEV))?;
+    let alias = format!("gaufre, state in {}", net.state.path().display());
+    route.configure_bridge(&bridge, link.index, &alias, network.subnet)?;
+    sysctl::set_route_localnet(&bridge)?;
+    forward(locked, &mut network)?;
+    for attachment in net.state.attachments()? {
+        route.put_on_bridge(&attachment.veth, link.index)?;
+        if !attachment.ports.is_empty() {
+            route.reflect(&attachment.veth)?;
+        }
+    }
+    build_table(net, netfilter, &network)?;
+    Ok((network, link.index))
+}
+
+/// The table with the ports of every attachment, made anew in one step.
+pub(crate) fn build_table(net: &Net, netfilter: &Socket, network: &Network) -> Result<(), BridgeError> {
+    let attachments = net.state.attachments()?;
+    let elements: Vec<Element> = attachments
+        .iter()
+        .flat_map(|attachment| attachment.ports.iter().map(|port| Element::new(port, attachment.ip)))
+        .collect();
+    Ok(Table { bridge: &network.bridge() }.rebuild(netfilter, network.subnet, &elements)?)
+}
+
+/// Takes down what [`bring_up`] made. The network is remembered, so that the next one is the same.
+///
+/// Every step is tried; the failures are returned.
+pub(crate) fn take_down(locked: &Locked<'_>, network: &mut Network) -> Vec<BridgeError> {
+    let mut failures: Vec<BridgeError> = Vec::new();
+    let bridge = network.bridge();
+    let table = Socket::netfilter().map_err(NetlinkError::socket);
+    failures.extend(table.and_then(|socket| Table { bridge: &bridge }.remove(&socket)).err().map(Into::into));
+    if network.restore_ip_forward {
+        failures.extend(sysctl::set_ip_forward(false).err().map(Into::into));
+    }
+    let route = Socket::route().map_err(NetlinkError::socket);
+    failures.extend(route.and_then(|socket| socket.remove_link(&bridge)).err().map(Into::into));
+    if failures.is_empty() {
+        network.up = false;
+        network.restore_ip_forward = false;
+        failures.extend(locked.write_network(network).err().map(Into::into));
+    }
+    failures
+}
+
+/// The network to make: the remembered one if it is still free or has users, else the first free one.
+fn plan(net: &Net, locked: &Locked<'_>, route: &Socket) -> Result<Network, BridgeError> {
+    let (routed, uplink) = route.routed_networks()?;
+    let remembered = net.state.network()?;
+    if remembered.is_none() {
+        locked.clear()?;
+    }
+    let number = bridge_number(net, route, remembered.as_ref())?;
+    let mtu = uplink.map(|index| route.link_at(index)).transpose()?.flatten().and_then(|link| link.mtu);
+    let mtu = mtu.filter(|bytes| *bytes != USUAL_MTU);
+    let has_users = !net.state.names()?.is_empty();
+    if let Some(network) = remembered {
+        let free = !routed.iter().any(|other| other.overlaps(&network.subnet));
+        let bridge_there = route.link(&network.bridge())?.is_some_and(|link| link.mac == mark(net));
+        if has_users || bridge_there || free {
+            return Ok(Network { number, mtu, ..network });
+        }
+    }
+    Ok(Network {
+        boot: boot_id()?,
+        number,
+        subnet: choose(&routed)?,
+        mtu,
+        last_address: None,
+        last_veth: 0,
+        restore_ip_forward: false,
+        up: true,
+    })
+}
+
+fn choose(routed: &[Subnet]) -> Result<Subnet, BridgeError> {
+    first_free(routed).ok_or(BridgeError::NoSubnet)
+}
+
+/// The remembered number, unless the name is somebody else's by now; else the first that is ours or free.
+fn bridge_number(net: &Net, route: &Socket, remembered: Option<&Network>) -> Result<u32, BridgeError> {
+    for number in remembered.map(|network| network.number).into_iter().chain(0..MAX_BRIDGES) {
+        let link = route.link(&format!("gaufre{number}"))?;
+        if link.is_none_or(|link| link.mac == mark(net)) {
+            return Ok(number);
+        }
+    }
+    Err(BridgeError::NoName)
+}
+
+/// Switches forwarding on, and remembers first that it was off.
+fn forward(locked: &Locked<'_>, network: &mut Network) -> Result<(), BridgeError> {
+    if sysctl::ip_forward()? {
+        return Ok(());
+    }
+    network.restore_ip_forward = true;
+    locked.write_network(network)?;
+    Ok(sysctl::set_ip_forward(true)?)
+}
+
+/// The bridge's Ethernet address says whose it is: two run directories (a demo beside the real thing) never take
+/// each other's bridge for their own. FNV-1a, because it has to be the same in every version of ours.
+pub(crate) fn mark(net: &Net) -> Mac {
+    let path = net.state.path().as_os_str().as_encoded_bytes();
+    let hash =
+        path.iter().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193));
+    mac_from(hash.to_be_bytes())
+}

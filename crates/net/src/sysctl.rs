@@ -1,0 +1,42 @@
+//! Network settings under /proc/sys/net, which is that of the calling thread's network namespace (proc_sys_net(5)).
+
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+
+/// A setting that cannot be read or changed.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {what} {}", .path.display())]
+pub struct SysctlError {
+    what: &'static str,
+    path: PathBuf,
+    #[source]
+    source: io::Error,
+}
+
+/// Whether this machine forwards IPv4 packets (`net.ipv4.ip_forward`).
+pub(crate) fn ip_forward() -> Result<bool, SysctlError> {
+    let path = ip_forward_path();
+    match fs::read(&path) {
+        Ok(text) => Ok(text.first() == Some(&b'1')),
+        Err(source) => Err(SysctlError { what: "read", path, source }),
+    }
+}
+
+pub(crate) fn set_ip_forward(on: bool) -> Result<(), SysctlError> {
+    write(ip_forward_path(), if on { "1" } else { "0" })
+}
+
+/// Lets replies to connections from 127.0.0.1 come back in by the bridge. A rule of our table keeps everything else
+/// that is addressed to 127.0.0.0/8 out.
+pub(crate) fn set_route_localnet(bridge: &str) -> Result<(), SysctlError> {
+    write(PathBuf::from(format!("/proc/sys/net/ipv4/conf/{bridge}/route_localnet")), "1")
+}
+
+fn ip_forward_path() -> PathBuf {
+    PathBuf::from("/proc/sys/net/ipv4/ip_forward")
+}
+
+fn write(path: PathBuf, value: &str) -> Result<(), SysctlError> {
+    fs::write(&path, value).map_err(|source| SysctlError { what: "write", path, source })
+}
