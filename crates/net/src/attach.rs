@@ -188,6 +188,7 @@ fn connect(
     if attachment.ports.is_empty() {
         return Ok(());
     }
+    socket.reflect(&attachment.veth).map_err(kernel)?;
     let elements: Vec<Element> =
         attachment.ports.iter().map(|port| Element::new(port, attachment.ip)).collect();
     let netfilter = Socket::netfilter().map_err(|source| kernel(NetlinkError::socket(source)))?;

@@ -16,6 +16,7 @@
 
 mod attach;
 mod bridge;
+mod hosts;
 mod link;
 mod netlink;
 mod netns;
@@ -23,6 +24,7 @@ mod nft;
 mod port;
 mod release;
 mod reserve;
+mod resolv;
 mod state;
 mod subnet;
 mod sys;
@@ -33,11 +35,13 @@ use std::path::Path;
 
 pub use attach::{AttachError, AttachRequest, Attached, Attachment};
 pub use bridge::BridgeError;
+pub use hosts::{AddedHost, BadHost, HostsRequest, hosts_file};
 pub use netlink::NetlinkError;
 pub use netns::{NetnsError, loopback_up};
 pub use port::{ParsePortError, PortMapping, Protocol};
 pub use release::{DetachError, DetachErrors};
 pub use reserve::PortError;
+pub use resolv::{ResolvOptions, UPSTREAM_RESOLV_CONF, needs_upstream_servers, resolv_conf};
 pub use state::StateError;
 pub use subnet::{BadSubnet, Subnet};
 pub use sysctl::SysctlError;

@@ -1,6 +1,7 @@
 //! Sandboxes on the bridge, judged by `ip`, by `nft` and by real traffic.
 
-#[allow(dead_code)]
+// The judges' own failures are panics too.
+#[allow(clippy::unwrap_used, clippy::expect_used, dead_code)]
 mod judge;
 
 #[cfg(test)]
@@ -58,6 +59,7 @@ mod tests {
         for address in [HOST, attached.attachment.gateway] {
             assert!(inside(&other, || ask_tcp(address, 8080)).is_some(), "hairpin by {address}");
             assert!(inside(&other, || ask_udp(address, 5353)).is_some(), "udp hairpin by {address}");
+            assert!(inside(&netns, || ask_tcp(address, 8080)).is_some(), "to itself by {address}");
         }
         let direct = inside(&other, || ask_tcp(attached.attachment.ip, 80));
         assert_eq!(direct, Some(second.attachment.ip.to_string()));

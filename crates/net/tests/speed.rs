@@ -1,0 +1,42 @@
+//! Where the time of an attach goes. Prints; judges nothing.
+
+#[allow(clippy::unwrap_used, clippy::expect_used, dead_code)]
+mod judge;
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsFd;
+    use std::time::Instant;
+
+    use gaufre_net::{AttachRequest, PortMapping};
+
+    use crate::judge::{Machine, new_netns};
+
+    #[test]
+    #[ignore = "a measurement"]
+    fn times() {
+        let machine = Machine::new();
+        let ports = PortMapping::parse("8080:80").unwrap();
+        for (at, ports) in [&[][..], &ports, &[], &ports, &[], &ports].iter().enumerate() {
+            let netns = new_netns();
+            let id = format!("s{at}");
+            let start = Instant::now();
+            let attached =
+                machine.net.attach(&AttachRequest { id: &id, netns: netns.as_fd(), ports }).unwrap();
+            let attach = start.elapsed();
+            drop(attached);
+            drop(netns);
+            let start = Instant::now();
+            machine.net.release(&id).unwrap();
+            let release = start.elapsed();
+            let start = Instant::now();
+            if at % 3 == 2 {
+                std::thread::sleep(std::time::Duration::from_millis(300));
+                let start = Instant::now();
+                machine.net.sweep().unwrap();
+                println!("sweep {:?}", start.elapsed());
+            }
+            println!("{} ports: attach {attach:?} release {release:?} {:?}", ports.len(), start.elapsed());
+        }
+    }
+}
