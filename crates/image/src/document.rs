@@ -79,8 +79,8 @@ pub enum DocumentError {
 /// What stands under a tag or digest.
 #[derive(Debug)]
 pub(crate) enum Document {
-    Index(ImageIndex),
-    Manifest(ImageManifest),
+    Index(Box<ImageIndex>),
+    Manifest(Box<ImageManifest>),
 }
 
 /// The few fields that tell what a document is.
@@ -124,11 +124,13 @@ impl Document {
         });
         match kind {
             Some(Kind::Schema1) => Err(DocumentError::Schema1),
-            Some(Kind::Index) => Ok(Self::Index(serde_json::from_slice(bytes).map_err(json("index"))?)),
+            Some(Kind::Index) => {
+                Ok(Self::Index(Box::new(serde_json::from_slice(bytes).map_err(json("index"))?)))
+            }
             Some(Kind::Manifest) => {
                 let manifest: ImageManifest = serde_json::from_slice(bytes).map_err(json("manifest"))?;
                 check_manifest(&manifest)?;
-                Ok(Self::Manifest(manifest))
+                Ok(Self::Manifest(Box::new(manifest)))
             }
             None => Err(DocumentError::Unknown),
         }
@@ -204,7 +206,9 @@ pub(crate) fn choose<'a>(index: &'a ImageIndex, wanted: &Platform) -> Result<&'a
         index.manifests().iter().filter_map(|descriptor| {
             let platform = descriptor.platform().as_ref().map(Platform::of_descriptor);
             // Build attestations stand in indexes as "unknown/unknown".
-            (!platform.as_ref().is_some_and(|platform| platform.os == "unknown"))
+            platform
+                .as_ref()
+                .is_none_or(|platform| platform.os != "unknown")
                 .then_some((descriptor, platform))
         })
     };

@@ -16,7 +16,9 @@
 
 #![forbid(unsafe_code)]
 
+pub mod archive;
 mod bounded;
+pub mod build;
 mod decompress;
 mod digest;
 mod document;
@@ -25,6 +27,7 @@ mod platform;
 mod reference;
 mod registries;
 mod registry;
+pub mod serve;
 
 pub use decompress::{Compression, DecompressError, decompress};
 pub use digest::{DigestError, digest_of, parse_digest, require_sha256};

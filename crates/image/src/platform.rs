@@ -37,11 +37,11 @@ impl Platform {
     /// [`PlatformError`] if the text has empty parts, too many, or odd characters.
     pub fn parse(text: &str) -> Result<Self, PlatformError> {
         let refused = || PlatformError(text.to_owned());
-        let word = |part: &&str| {
+        let word = |part: &str| {
             !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
         };
         let parts: Vec<&str> = text.split('/').collect();
-        if !parts.iter().all(|part| word(part)) {
+        if !parts.iter().copied().all(word) {
             return Err(refused());
         }
         match parts[..] {

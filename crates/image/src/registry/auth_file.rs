@@ -136,10 +136,11 @@ impl AuthFile {
         if let Some(helper) = helper {
             return ask_helper(helper, server).map_err(helped);
         }
-        if let Some(helper) = self.creds_store.as_deref().filter(|helper| !helper.is_empty()) {
-            if let Some(secret) = ask_helper(helper, server).map_err(helped)? {
-                return Ok(Some(secret));
-            }
+        let store = self.creds_store.as_deref().filter(|helper| !helper.is_empty());
+        if let Some(helper) = store
+            && let Some(secret) = ask_helper(helper, server).map_err(helped)?
+        {
+            return Ok(Some(secret));
         }
         let Some((key, entry)) = self.entry(registry, repository) else { return Ok(None) };
         entry.secret().ok_or_else(|| AuthFileError::Entry { path: path.to_owned(), key: key.to_owned() })

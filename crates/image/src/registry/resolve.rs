@@ -28,7 +28,7 @@ pub enum ResolveError {
         /// The image.
         reference: String,
         /// Why.
-        source: RequestError,
+        source: Box<RequestError>,
     },
     /// The registry delivered something that is no usable image.
     #[error("image {reference} from {registry} cannot be used")]
@@ -158,14 +158,14 @@ impl At<'_> {
         let asked = self.location.reference.digest();
         self.verify("manifest", asked, None, &bytes)?;
         match self.document(&bytes, media_type.as_deref())? {
-            Document::Manifest(manifest) => self.assemble(bytes, manifest, wanted, None).await,
+            Document::Manifest(manifest) => self.assemble(bytes, *manifest, wanted, None).await,
             Document::Index(index) => {
                 let chosen = choose(&index, wanted).map_err(|offered| self.not_offered(wanted, offered))?;
                 let index_digest = digest_of(&bytes);
                 let (bytes, media_type) = self.chosen_manifest(chosen).await?;
                 match self.document(&bytes, media_type.as_deref())? {
                     Document::Manifest(manifest) => {
-                        self.assemble(bytes, manifest, wanted, Some(index_digest)).await
+                        self.assemble(bytes, *manifest, wanted, Some(index_digest)).await
                     }
                     Document::Index(_) => {
                         Err(ResolveError::NestedIndex { reference: self.reference.to_string() })
@@ -232,8 +232,10 @@ impl At<'_> {
         limit_bytes: u64,
     ) -> Result<(Vec<u8>, Option<String>), ResolveError> {
         let fetched = self.client.get_bytes(ask, limit_bytes).await;
-        let (bytes, media_type) = fetched
-            .map_err(|source| ResolveError::Request { reference: self.reference.to_string(), source })?;
+        let (bytes, media_type) = fetched.map_err(|source| ResolveError::Request {
+            reference: self.reference.to_string(),
+            source: Box::new(source),
+        })?;
         Ok((bytes.into(), media_type))
     }
 

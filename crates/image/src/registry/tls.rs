@@ -64,7 +64,7 @@ pub(super) fn client_config(
     verify: bool,
 ) -> Result<ClientConfig, TlsError> {
     let extra = match cert_dir.map(Path::to_path_buf).or_else(|| certs_d(registry)) {
-        Some(directory) => Extra::read(directory)?,
+        Some(directory) => Extra::read(&directory)?,
         None => Extra::default(),
     };
     let refused = |source| TlsError::Rustls { path: extra.directory.clone(), source };
@@ -97,15 +97,15 @@ fn certs_d(registry: &str) -> Option<PathBuf> {
 }
 
 impl Extra {
-    fn read(directory: PathBuf) -> Result<Self, TlsError> {
-        let read = |source| TlsError::Read { path: directory.clone(), source };
-        let mut paths = std::fs::read_dir(&directory)
+    fn read(directory: &Path) -> Result<Self, TlsError> {
+        let read = |source| TlsError::Read { path: directory.to_owned(), source };
+        let mut paths = std::fs::read_dir(directory)
             .map_err(read)?
             .map(|entry| entry.map(|entry| entry.path()))
             .collect::<Result<Vec<_>, _>>()
             .map_err(read)?;
         paths.sort();
-        let mut extra = Self { directory: directory.clone(), ..Self::default() };
+        let mut extra = Self { directory: directory.to_owned(), ..Self::default() };
         for path in paths {
             match path.extension().and_then(|extension| extension.to_str()) {
                 Some("crt") => extra.authorities.extend(certificates(&path)?),
