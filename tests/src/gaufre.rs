@@ -27,10 +27,13 @@ pub struct Said {
 impl Gaufre {
     /// A new, empty store.
     pub fn new() -> Self {
-        Self {
-            dir: tempfile::Builder::new().prefix("gaufre-e2e-").tempdir().expect("a temporary folder"),
-            binary: binary(),
-        }
+        Self::with_binary(&binary())
+    }
+
+    /// The same for a certain build of the program.
+    pub fn with_binary(binary: &Path) -> Self {
+        let dir = tempfile::Builder::new().prefix("gaufre-e2e-").tempdir().expect("a temporary folder");
+        Self { dir, binary: binary.to_owned() }
     }
 
     /// Where this one keeps what it has: `root`, `run`, and whatever a test puts beside them.

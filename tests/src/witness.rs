@@ -4,6 +4,7 @@ use crate::tool::tool;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// What can be left behind: mounts, cgroups, network links, nf_tables tables and processes of ours.
@@ -21,6 +22,13 @@ impl Witness {
         seen.extend(links().into_iter().map(|link| format!("link {link}")));
         seen.extend(tables().into_iter().map(|table| format!("nf_tables {table}")));
         Self { seen }
+    }
+
+    /// Keeps other tests of the same program waiting that ask for this too: a witness cannot tell whose a thing is.
+    pub fn alone() -> MutexGuard<'static, ()> {
+        static ALONE: Mutex<()> = Mutex::new(());
+        // A failed test leaves nothing wrong behind the lock itself.
+        ALONE.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What is there now that was not there then.

@@ -2,11 +2,15 @@
 //!
 //! Everything that takes long to make is kept in the user's cache folder and made again only when what it is made of changes.
 
+mod apt;
+mod bench;
 mod binaries;
 mod cache;
 mod command;
 mod debian;
 mod images;
+mod peers;
+mod soak;
 mod test;
 mod vm;
 
@@ -34,6 +38,26 @@ enum Verb {
         /// Leave the test VM out
         #[arg(long, conflicts_with = "kernels")]
         no_vm: bool,
+    },
+    /// Make the newest peers available from Debian unstable, and print their versions
+    Peers {
+        /// Make them anew
+        #[arg(long)]
+        refresh: bool,
+    },
+    /// Run the long forms of the tests that look for rare faults
+    Soak {
+        /// How many times to kill a process of ours
+        #[arg(long, default_value_t = 300)]
+        count: usize,
+        /// Repeat a former run
+        #[arg(long)]
+        seed: Option<u64>,
+    },
+    /// Measure gaufre beside its peers, and write benches/RESULTS.md
+    Bench {
+        /// Only these benches (run, pull, ps), printed and not written
+        only: Vec<String>,
     },
     /// Boot the test VM and run a command in it, or the runtime's tests
     Vm(VmArguments),
@@ -78,6 +102,9 @@ fn run(verb: Verb) -> Result<ExitCode> {
     match verb {
         Verb::Images => println!("{}", images::make()?.display()),
         Verb::Test { kernels, no_vm } => return test::run(if no_vm { &[] } else { &kernels }),
+        Verb::Peers { refresh } => peers::show(refresh)?,
+        Verb::Bench { only } => bench::run(&only)?,
+        Verb::Soak { count, seed } => return soak::run(count, seed),
         Verb::Vm(arguments) => return in_vm(&arguments),
     }
     Ok(ExitCode::SUCCESS)

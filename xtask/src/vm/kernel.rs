@@ -1,6 +1,7 @@
 //! Debian's kernels for the test VM: downloaded by apt into a root of its own and unpacked, never installed.
 
-use crate::{cache, command, debian};
+use crate::apt::Apt;
+use crate::{cache, command};
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 use std::fs;
@@ -98,14 +99,13 @@ pub(super) fn fetch(release: Release) -> Result<Kernel> {
 }
 
 fn download(release: Release, scratch: &Path) -> Result<()> {
-    let apt = Apt::new(&scratch.join("apt"), release)?;
-    command::quiet(apt.command("apt-get").arg("update"))?;
+    let apt = Apt::new(&scratch.join("apt"), release.suite())?;
     let unpacked = scratch.join("unpacked");
     let debs = scratch.join("debs");
     fs::create_dir_all(&debs)?;
     let mut wanted = vec!["linux-image-cloud-amd64".to_owned()];
     while let Some(package) = wanted.pop() {
-        let needed = apt.kernel_packages_under(&package)?;
+        let needed = kernel_packages_under(&apt, &package)?;
         // The metapackage itself holds nothing.
         if package != "linux-image-cloud-amd64" {
             command::quiet(apt.command("apt-get").args(["download", &package]).current_dir(&debs))?;
@@ -145,52 +145,16 @@ fn files_below(dir: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// apt with a root directory of its own: the machine's own sources and state are neither read nor changed.
-struct Apt {
-    root: PathBuf,
-}
-
-impl Apt {
-    fn new(root: &Path, release: Release) -> Result<Self> {
-        for dir in
-            ["etc/apt/apt.conf.d", "etc/apt/preferences.d", "state/lists/partial", "cache/archives/partial"]
-        {
-            fs::create_dir_all(root.join(dir))?;
-        }
-        let source =
-            format!("deb [signed-by={}] {} {} main\n", debian::KEYRING, debian::mirror()?, release.suite());
-        fs::write(root.join("etc/apt/sources.list"), source)?;
-        fs::write(root.join("state/status"), "")?;
-        Ok(Self { root: root.to_owned() })
-    }
-
-    fn command(&self, program: &str) -> Command {
-        let mut command = Command::new(program);
-        for (option, path) in [
-            ("Dir::Etc", "etc/apt"),
-            ("Dir::State", "state"),
-            ("Dir::State::status", "state/status"),
-            ("Dir::Cache", "cache"),
-        ] {
-            command.arg(format!("-o{option}={}", self.root.join(path).display()));
-        }
-        // The folder belongs to the user, whom apt's own unprivileged user cannot read.
-        command.args(["-oAPT::Sandbox::User=root", "-oAcquire::Languages=none", "-oAPT::Architecture=amd64"]);
-        command.arg("-oAPT::Architectures=amd64");
-        command
-    }
-
-    /// The packages of the kernel itself that `package` depends on.
-    fn kernel_packages_under(&self, package: &str) -> Result<Vec<String>> {
-        let shown = command::stdout(self.command("apt-cache").args(["show", "--no-all-versions", package]))?;
-        let depends = shown.lines().find_map(|line| line.strip_prefix("Depends:")).unwrap_or_default();
-        Ok(depends
-            .split([',', '|'])
-            .filter_map(|dependency| dependency.split_whitespace().next())
-            .filter(|name| {
-                ["linux-image-", "linux-binary-", "linux-modules-"].iter().any(|part| name.starts_with(part))
-            })
-            .map(str::to_owned)
-            .collect())
-    }
+/// The packages of the kernel itself that `package` depends on.
+fn kernel_packages_under(apt: &Apt, package: &str) -> Result<Vec<String>> {
+    let shown = command::stdout(apt.command("apt-cache").args(["show", "--no-all-versions", package]))?;
+    let depends = shown.lines().find_map(|line| line.strip_prefix("Depends:")).unwrap_or_default();
+    Ok(depends
+        .split([',', '|'])
+        .filter_map(|dependency| dependency.split_whitespace().next())
+        .filter(|name| {
+            ["linux-image-", "linux-binary-", "linux-modules-"].iter().any(|part| name.starts_with(part))
+        })
+        .map(str::to_owned)
+        .collect())
 }

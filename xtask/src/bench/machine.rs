@@ -1,0 +1,68 @@
+//! What the figures were measured on and with.
+
+use super::Bench;
+use crate::command;
+use std::fs;
+use std::process::Command;
+
+/// A list of the machine, its kernel, and the versions of everything measured.
+pub(super) fn describe(bench: &Bench) -> String {
+    let peer = |program| bench.peers.version(program).unwrap_or_else(|| "absent".to_owned());
+    let said = |program: &str, arguments: &[&str]| first_line(Command::new(program).args(arguments));
+    let lines = [
+        ("date", said("date", &["-u", "+%Y-%m-%d"])),
+        ("processor", processor()),
+        ("memory", memory()),
+        ("kernel", said("uname", &["-sr"])),
+        (
+            "cgroups",
+            if std::path::Path::new("/sys/fs/cgroup/cgroup.controllers").exists() {
+                "v2"
+            } else {
+                "hybrid or v1"
+            }
+            .into(),
+        ),
+        (
+            "gaufre",
+            format!("{}, revision {}", first_line(Command::new(&bench.binary).arg("--version")), revision()),
+        ),
+        ("podman", peer("podman")),
+        ("crun", peer("crun")),
+        ("conmon", peer("conmon")),
+        ("netavark", peer("netavark")),
+        ("registry", said("docker-registry", &["--version"])),
+    ];
+    let list: String = lines.iter().map(|(name, value)| format!("- {name}: {value}\n")).collect();
+    format!(
+        "{list}\nPodman runs from Debian unstable in a root directory of its own, entered with nsenter and chroot (about 1 ms of its \
+         times), with `--cgroups=disabled` where cgroups are hybrid, because crun refuses those; ours makes its cgroups.\n"
+    )
+}
+
+fn revision() -> String {
+    let here = crate::binaries::workspace();
+    first_line(Command::new("git").args(["describe", "--always", "--dirty"]).current_dir(here))
+}
+
+fn first_line(command: &mut Command) -> String {
+    let said = command::stdout(command).unwrap_or_else(|_| "unknown".to_owned());
+    said.lines().next().unwrap_or("unknown").trim().to_owned()
+}
+
+fn processor() -> String {
+    let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = info.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or(": unknown");
+    let cores = info.lines().filter(|line| line.starts_with("processor")).count();
+    format!("{cores} cores of {}", model.trim_start_matches(['\t', ' ', ':']))
+}
+
+fn memory() -> String {
+    let info = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let kb: u64 = info
+        .lines()
+        .find_map(|line| line.strip_prefix("MemTotal:"))
+        .and_then(|rest| rest.split_whitespace().next()?.parse().ok())
+        .unwrap_or(0);
+    format!("{} GB", kb * 1024 / 1_000_000_000)
+}

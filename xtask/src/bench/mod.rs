@@ -1,0 +1,115 @@
+//! `cargo xtask bench`: measures gaufre side by side with its peers, and writes benches/RESULTS.md.
+//!
+//! One file for each bench: it measures, and gives rows. Ours and the peer's runs alternate, so that whatever else the
+//! machine does meets both alike; medians are compared.
+
+mod machine;
+mod measure;
+mod ps;
+mod pull;
+mod report;
+mod run;
+
+use crate::binaries::{self, Profile};
+use crate::peers::{self, Peers, Room};
+use crate::{debian, images};
+use anyhow::{Context, Result};
+use gaufre_tests::{Gaufre, Registry};
+use report::Row;
+use std::path::PathBuf;
+use std::process::Command;
+
+/// What the benches measure with.
+#[derive(Debug)]
+struct Bench {
+    gaufre: Gaufre,
+    binary: PathBuf,
+    registry: Registry,
+    peers: Peers,
+    room: Room,
+}
+
+/// Measures, and gives what is to be reported.
+type Measure = fn(&Bench) -> Result<Vec<Row>>;
+
+/// A bench by name. Add yours here.
+const BENCHES: &[(&str, Measure)] = &[("run", run::rows), ("pull", pull::rows), ("ps", ps::rows)];
+
+/// Runs the benches called `only`, or all of them, and writes the results unless only some were run.
+pub(crate) fn run(only: &[String]) -> Result<()> {
+    debian::install(&["docker-registry", "skopeo", "util-linux", "nftables"])?;
+    let built = binaries::product(Profile::Release)?;
+    let binary =
+        built.iter().find(|path| path.ends_with("gaufre")).context("the release build gave no gaufre")?;
+    images::make()?;
+    let peers = peers::make().context("the peers could not be had")?;
+    let room = Room::open(&peers)?;
+    let bench = Bench {
+        gaufre: Gaufre::with_binary(binary),
+        binary: binary.clone(),
+        registry: Registry::with_images(),
+        peers,
+        room,
+    };
+    let mut rows = Vec::new();
+    for (name, measure) in
+        BENCHES.iter().filter(|bench| only.is_empty() || only.iter().any(|name| name == bench.0))
+    {
+        println!("== {name}");
+        let measured = measure(&bench).with_context(|| format!("the bench {name} failed"))?;
+        measured.iter().for_each(|row| println!("{row}"));
+        rows.extend(measured);
+    }
+    if only.is_empty() {
+        let path = binaries::workspace().join("benches/RESULTS.md");
+        std::fs::write(&path, report::page(&machine::describe(&bench), &rows))?;
+        println!("written to {}", path.display());
+    }
+    Ok(())
+}
+
+impl Bench {
+    /// Our program with arguments.
+    fn ours(&self, arguments: &[&str]) -> Command {
+        let mut command = self.gaufre.command();
+        command.args(arguments);
+        command
+    }
+
+    /// Podman with arguments, in its root.
+    fn podman(&self, arguments: &[&str]) -> Command {
+        let mut command = self.room.command("podman");
+        command.args(arguments);
+        command
+    }
+
+    /// The arguments that let podman run a container on a machine with hybrid cgroups and low limits.
+    fn podman_run<'a>(&self, arguments: &[&'a str]) -> Command {
+        const NEEDED: [&str; 5] = [
+            "run",
+            "--cgroups=disabled",
+            "--ulimit=nofile=1024:1024",
+            "--ulimit=nproc=1024:1024",
+            "--log-driver=k8s-file",
+        ];
+        let all: Vec<&'a str> = NEEDED.into_iter().chain(arguments.iter().copied()).collect();
+        self.podman(&all)
+    }
+
+    /// Gives both engines the image `name`.
+    fn both_pull(&self, name: &str) -> Result<String> {
+        let image = self.registry.image(name);
+        measure::time(&mut self.ours(&["pull", "--quiet", "--tls-verify=false", &image]))?;
+        measure::time(&mut self.podman(&["pull", "--quiet", "--tls-verify=false", &image]))?;
+        Ok(image)
+    }
+}
+
+impl Drop for Bench {
+    /// Podman's containers and images; ours go with their store.
+    fn drop(&mut self) {
+        for arguments in [&["rm", "--all", "--force", "--time=0"][..], &["rmi", "--all", "--force"]] {
+            let _ = self.podman(arguments).output();
+        }
+    }
+}
