@@ -16,7 +16,7 @@ use crate::port::PortMapping;
 use crate::reserve::{PortError, reserve};
 use crate::state::{Network, StateError};
 use crate::subnet::Subnet;
-use crate::{Net, release};
+use crate::{Net, conntrack, release};
 
 /// What is asked of [`Net::attach`].
 #[derive(Clone, Copy, Debug)]
@@ -191,14 +191,14 @@ fn connect(
     socket.reflect(&attachment.veth).map_err(kernel)?;
     let elements: Vec<Element> =
         attachment.ports.iter().map(|port| Element::new(port, attachment.ip)).collect();
-    let netfilter = Socket::netfilter().map_err(|source| kernel(NetlinkError::socket(source)))?;
     let bridge = network.bridge();
-    match (Table { bridge: &bridge }).publish(&netfilter, &elements) {
+    match net.with_netfilter(|socket| Table { bridge: &bridge }.publish(socket, &elements)) {
         Err(error) if error.is(Errno::EXIST) => {
-            Err(published_by_another(net, attachment).unwrap_or(kernel(error)))
+            return Err(published_by_another(net, attachment).unwrap_or(kernel(error)));
         }
-        other => other.map_err(kernel),
+        other => other.map_err(kernel)?,
     }
+    net.with_netfilter(|socket| conntrack::forget_unanswered(socket, &attachment.ports)).map_err(kernel)
 }
 
 /// The reservation succeeded but the rule is there: a sandbox whose keeper was killed still has the port.

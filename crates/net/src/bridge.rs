@@ -37,18 +37,17 @@ pub enum BridgeError {
 /// Makes sure that the bridge works, and gives its index. When it does this costs one look at each part.
 pub(crate) fn ensure(net: &Net, locked: &Locked<'_>) -> Result<(Network, u32), BridgeError> {
     let route = Socket::route().map_err(NetlinkError::socket)?;
-    let netfilter = Socket::netfilter().map_err(NetlinkError::socket)?;
     if let Some(mut network) = net.state.network()?.filter(|network| network.up) {
         let bridge = network.bridge();
         if let Some(link) = route.link(&bridge)?.filter(|link| link.mac == mark(net)) {
             forward(locked, &mut network)?;
-            if !(Table { bridge: &bridge }).exists(&netfilter)? {
-                build_table(net, &netfilter, &network)?;
+            if !net.with_netfilter(|socket| Table { bridge: &bridge }.exists(socket))? {
+                build_table(net, &network)?;
             }
             return Ok((network, link.index));
         }
     }
-    bring_up(net, locked, &route, &netfilter)
+    bring_up(net, locked, &route)
 }
 
 /// Makes everything that is missing, from whatever is there: for the first user, and after somebody took our things away.
@@ -56,7 +55,6 @@ pub(crate) fn bring_up(
     net: &Net,
     locked: &Locked<'_>,
     route: &Socket,
-    netfilter: &Socket,
 ) -> Result<(Network, u32), BridgeError> {
     let mut network = plan(net, locked, route)?;
     network.up = true;
@@ -79,28 +77,29 @@ pub(crate) fn bring_up(
             route.reflect(&attachment.veth)?;
         }
     }
-    build_table(net, netfilter, &network)?;
+    build_table(net, &network)?;
     Ok((network, link.index))
 }
 
 /// The table with the ports of every attachment, made anew in one step.
-pub(crate) fn build_table(net: &Net, netfilter: &Socket, network: &Network) -> Result<(), BridgeError> {
+pub(crate) fn build_table(net: &Net, network: &Network) -> Result<(), BridgeError> {
     let attachments = net.state.attachments()?;
     let elements: Vec<Element> = attachments
         .iter()
         .flat_map(|attachment| attachment.ports.iter().map(|port| Element::new(port, attachment.ip)))
         .collect();
-    Ok(Table { bridge: &network.bridge() }.rebuild(netfilter, network.subnet, &elements)?)
+    let table = network.bridge();
+    Ok(net.with_netfilter(|socket| Table { bridge: &table }.rebuild(socket, network.subnet, &elements))?)
 }
 
 /// Takes down what [`bring_up`] made. The network is remembered, so that the next one is the same.
 ///
 /// Every step is tried; the failures are returned.
-pub(crate) fn take_down(locked: &Locked<'_>, network: &mut Network) -> Vec<BridgeError> {
+pub(crate) fn take_down(net: &Net, locked: &Locked<'_>, network: &mut Network) -> Vec<BridgeError> {
     let mut failures: Vec<BridgeError> = Vec::new();
     let bridge = network.bridge();
-    let table = Socket::netfilter().map_err(NetlinkError::socket);
-    failures.extend(table.and_then(|socket| Table { bridge: &bridge }.remove(&socket)).err().map(Into::into));
+    let table = net.with_netfilter(|socket| Table { bridge: &bridge }.remove(socket));
+    failures.extend(table.err().map(Into::into));
     if network.restore_ip_forward {
         failures.extend(sysctl::set_ip_forward(false).err().map(Into::into));
     }

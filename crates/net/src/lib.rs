@@ -16,8 +16,10 @@
 
 mod attach;
 mod bridge;
+mod conntrack;
 mod hosts;
 mod link;
+mod netfilter;
 mod netlink;
 mod netns;
 mod nft;
@@ -32,6 +34,9 @@ mod sysctl;
 
 use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+use netlink::Socket;
 
 pub use attach::{AttachError, AttachRequest, Attached, Attachment};
 pub use bridge::BridgeError;
@@ -50,6 +55,7 @@ pub use sysctl::SysctlError;
 #[derive(Debug)]
 pub struct Net {
     state: state::State,
+    netfilter: Mutex<Option<Socket>>,
 }
 
 impl Net {
@@ -58,7 +64,23 @@ impl Net {
     /// # Errors
     /// The directory cannot be made.
     pub fn open(run_dir: &Path) -> Result<Net, StateError> {
-        Ok(Net { state: state::State::open(run_dir)? })
+        Ok(Net { state: state::State::open(run_dir)?, netfilter: Mutex::new(None) })
+    }
+
+    /// Works with nf_tables by one socket that stays open with the `Net`: closing one makes the kernel wait for the end of
+    /// what it was used to delete (about 10 ms), which is over by the time that the process ends.
+    fn with_netfilter<T>(
+        &self,
+        work: impl FnOnce(&Socket) -> Result<T, NetlinkError>,
+    ) -> Result<T, NetlinkError> {
+        let mut slot = self.netfilter.lock().unwrap_or_else(PoisonError::into_inner);
+        if slot.is_none() {
+            *slot = Some(Socket::netfilter().map_err(NetlinkError::socket)?);
+        }
+        match slot.as_ref() {
+            Some(socket) => work(socket),
+            None => Err(NetlinkError::new("open a netlink socket", rustix::io::Errno::BADF)),
+        }
     }
 
     /// Connects a sandbox: `eth0` with an address and a default route in its network namespace, loopback up, its ports
@@ -117,9 +139,8 @@ impl Net {
         if self.state.names()?.is_empty() || self.state.network()?.is_none() {
             return Ok(());
         }
-        let route = netlink::Socket::route().map_err(NetlinkError::socket)?;
-        let netfilter = netlink::Socket::netfilter().map_err(NetlinkError::socket)?;
-        bridge::bring_up(self, &locked, &route, &netfilter).map(|_| ())
+        let route = Socket::route().map_err(NetlinkError::socket)?;
+        bridge::bring_up(self, &locked, &route).map(|_| ())
     }
 
     /// The connected sandboxes, in the order of their addresses.

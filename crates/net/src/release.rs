@@ -2,12 +2,13 @@
 
 use std::fmt;
 
-use crate::Net;
 use crate::attach::Attachment;
 use crate::bridge::{BridgeError, take_down};
 use crate::netlink::{NetlinkError, Socket};
 use crate::nft::{Element, Table};
+use crate::port::Protocol;
 use crate::state::{Locked, StateError};
+use crate::{Net, conntrack};
 
 /// Everything that failed while a sandbox was disconnected. All that could be removed is removed; what is left is found by the
 /// next [`Net::gc`].
@@ -104,8 +105,11 @@ fn withdraw(net: &Net, attachment: &Attachment) -> Result<(), DetachError> {
     let elements: Vec<Element> =
         attachment.ports.iter().map(|port| Element::new(port, attachment.ip)).collect();
     let kernel = |source| DetachError::Ports { id: attachment.id.clone(), source };
-    let socket = Socket::netfilter().map_err(|source| kernel(NetlinkError::socket(source)))?;
-    Table { bridge: &network.bridge() }.withdraw(&socket, &elements).map_err(kernel)
+    let bridge = network.bridge();
+    net.with_netfilter(|socket| Table { bridge: &bridge }.withdraw(socket, &elements)).map_err(kernel)?;
+    let udp = attachment.ports.iter().any(|port| port.protocol == Protocol::Udp);
+    let forget = || net.with_netfilter(|socket| conntrack::forget_sandbox(socket, attachment.ip));
+    if udp { forget().map_err(kernel) } else { Ok(()) }
 }
 
 /// The slow part (tens of milliseconds, which the kernel takes to let an interface go): interfaces that no attachment
@@ -116,7 +120,7 @@ pub(crate) fn sweep(net: &Net) -> Result<(), DetachErrors> {
     let mut failures = Vec::new();
     remove_strays(net, &network.veth_prefix(), &mut failures);
     if net.state.names()?.is_empty() {
-        failures.extend(take_down(&locked, &mut network).into_iter().map(DetachError::from));
+        failures.extend(take_down(net, &locked, &mut network).into_iter().map(DetachError::from));
     }
     DetachErrors::unless_empty(failures)
 }

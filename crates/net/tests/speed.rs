@@ -17,26 +17,25 @@ mod tests {
     fn times() {
         let machine = Machine::new();
         let ports = PortMapping::parse("8080:80").unwrap();
-        for (at, ports) in [&[][..], &ports, &[], &ports, &[], &ports].iter().enumerate() {
-            let netns = new_netns();
-            let id = format!("s{at}");
-            let start = Instant::now();
-            let attached =
-                machine.net.attach(&AttachRequest { id: &id, netns: netns.as_fd(), ports }).unwrap();
-            let attach = start.elapsed();
-            drop(attached);
-            drop(netns);
-            let start = Instant::now();
-            machine.net.release(&id).unwrap();
-            let release = start.elapsed();
-            let start = Instant::now();
-            if at % 3 == 2 {
-                std::thread::sleep(std::time::Duration::from_millis(300));
+        for cycle in 0..4 {
+            for (at, ports) in [&[][..], &ports, &[], &ports].iter().enumerate() {
+                let netns = new_netns();
+                let id = format!("s{at}");
                 let start = Instant::now();
-                machine.net.sweep().unwrap();
-                println!("sweep {:?}", start.elapsed());
+                let attached =
+                    machine.net.attach(&AttachRequest { id: &id, netns: netns.as_fd(), ports }).unwrap();
+                let attach = start.elapsed();
+                drop(attached);
+                drop(netns);
+                let start = Instant::now();
+                machine.net.release(&id).unwrap();
+                println!("{} ports: attach {attach:?} release {:?}", ports.len(), start.elapsed());
+                std::thread::sleep(std::time::Duration::from_millis(200 * (cycle % 2)));
             }
-            println!("{} ports: attach {attach:?} release {release:?} {:?}", ports.len(), start.elapsed());
+            let start = Instant::now();
+            machine.net.sweep().unwrap();
+            println!("sweep {:?}", start.elapsed());
+            std::thread::sleep(std::time::Duration::from_millis(200));
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::net::Ipv4Addr;
 
-use super::message::Attributes;
+use crate::netfilter::{Attributes, NFPROTO_IPV4};
 use crate::subnet::Subnet;
 
 const NFTA_LIST_ELEM: u16 = 1;
@@ -159,7 +159,7 @@ fn lookup(map: &str) -> Attributes {
 
 /// Destination NAT (`NFT_NAT_DNAT`) to the address in the first register and the port in the second.
 fn redirect() -> Attributes {
-    let data = Attributes::default().number(1, 1).number(2, super::message::NFPROTO_IPV4.into());
+    let data = Attributes::default().number(1, 1).number(2, NFPROTO_IPV4.into());
     named("nat", data.number(3, FIRST).number(5, SECOND))
 }
 

@@ -23,10 +23,11 @@ use std::net::Ipv4Addr;
 
 use rustix::io::Errno;
 
+use crate::netfilter::Attributes;
 use crate::netlink::{NLM_F_CREATE, NLM_F_EXCL, NetlinkError, Socket};
 use crate::port::PortMapping;
 use crate::subnet::Subnet;
-use message::{Attributes, Batch, single};
+use message::{Batch, single};
 
 pub(crate) const NEWTABLE: u16 = 0;
 const GETTABLE: u16 = 1;

@@ -3,7 +3,8 @@
 use std::net::Ipv4Addr;
 
 use super::expression::{Step, Verdict};
-use super::message::{Attributes, Batch};
+use super::message::Batch;
+use crate::netfilter::Attributes;
 use crate::netlink::NLM_F_CREATE;
 use crate::subnet::Subnet;
 

@@ -1,0 +1,331 @@
+//! What goes wrong around the bridge: ports in use, flushed rules, killed processes, crowds, hostile neighbours.
+
+// The judges' own failures are panics too.
+#[allow(clippy::unwrap_used, clippy::expect_used, dead_code)]
+mod judge;
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+    use std::fs::{self, File};
+    use std::io::{BufRead, BufReader};
+    use std::net::{Ipv4Addr, TcpListener, UdpSocket};
+    use std::os::fd::AsFd;
+    use std::path::Path;
+    use std::process::{Child, Command, Stdio};
+    use std::thread;
+    use std::time::{Duration, Instant};
+
+    use gaufre_net::{AttachRequest, Attached, Net, PortMapping};
+
+    use crate::judge::{
+        HOST, Machine, NEIGHBOUR, ask_tcp, ask_udp_from, inside, ip, new_netns, nft, serve_tcp, serve_udp,
+    };
+
+    fn attach(machine: &Machine, id: &str, netns: &File, ports: &str) -> Attached {
+        try_attach(&machine.net, id, netns, ports).unwrap()
+    }
+
+    fn try_attach(net: &Net, id: &str, netns: &File, ports: &str) -> Result<Attached, String> {
+        let ports: Vec<_> =
+            ports.split_whitespace().flat_map(|text| PortMapping::parse(text).unwrap()).collect();
+        net.attach(&AttachRequest { id, netns: netns.as_fd(), ports: &ports })
+            .map_err(|error| error.to_string())
+    }
+
+    /// Everything on the machine that we could leave behind.
+    fn traces(run: &Path) -> String {
+        let attachments: Vec<_> =
+            fs::read_dir(run.join("net/attachments")).unwrap().map(|entry| entry.unwrap().path()).collect();
+        let forwarding = fs::read_to_string("/proc/sys/net/ipv4/ip_forward").unwrap();
+        // Names only: counters and the like change by themselves.
+        let links: Vec<_> =
+            ip("-o link").lines().map(|line| line.split(':').nth(1).unwrap().to_owned()).collect();
+        format!("{links:?} {} {} {forwarding} {attachments:?}", ip("route"), nft("list ruleset"))
+    }
+
+    #[test]
+    fn a_port_that_cannot_be_published_is_named_and_leaves_no_trace() {
+        let machine = Machine::new();
+        let before = traces(machine.run.path());
+        let netns = new_netns();
+        let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 8080)).unwrap();
+        let refused = |ports: &str| try_attach(&machine.net, "web", &netns, ports).unwrap_err();
+        let message = refused("8079:79 8080:80");
+        assert!(message.contains("port 8080/tcp of the host is in use"), "{message}");
+        assert!(message.contains(&format!("(pid {})", std::process::id())), "{message}");
+        assert!(refused("[::]:80:80").contains("cannot publish a port on [::]"));
+        assert!(refused("192.0.2.77:80:80").contains("192.0.2.77 is not an address of this machine"));
+        assert!(refused("81:80 127.0.0.1:81:82").contains("port 81/tcp of the host is published twice"));
+        assert!(try_attach(&machine.net, "../up", &netns, "").unwrap_err().contains("`../up`"));
+        assert_eq!(before, traces(machine.run.path()));
+        drop(taken);
+        attach(&machine, "web", &netns, "8080:80");
+        machine.net.detach("web").unwrap();
+    }
+
+    #[test]
+    fn a_sandbox_that_cannot_be_connected_leaves_no_trace() {
+        let machine = Machine::new();
+        let before = traces(machine.run.path());
+        let netns = new_netns();
+        inside(&netns, || ip("link add eth0 type veth peer name other"));
+        let message = try_attach(&machine.net, "web", &netns, "8080:80").unwrap_err();
+        assert!(message.contains("sandbox web"), "{message}");
+        assert_eq!(before, traces(machine.run.path()));
+    }
+
+    #[test]
+    fn a_port_belongs_to_its_sandbox_even_after_the_keeper_died() {
+        let machine = Machine::new();
+        let (one, two) = (new_netns(), new_netns());
+        let mut first = attach(&machine, "one", &one, "8080:80");
+        let message = try_attach(&machine.net, "two", &two, "8080:80").unwrap_err();
+        assert!(message.contains("port 8080/tcp of the host is in use"), "{message}");
+        first.reservations.clear();
+        let message = try_attach(&machine.net, "two", &two, "8080:80").unwrap_err();
+        assert!(message.contains("published by sandbox one") && message.contains("8080"), "{message}");
+        let again = machine.net.reserve_ports(&first.attachment).unwrap();
+        assert!(TcpListener::bind((Ipv4Addr::UNSPECIFIED, 8080)).is_err());
+        drop(again);
+        machine.net.detach("one").unwrap();
+        machine.net.detach("two").unwrap();
+    }
+
+    #[test]
+    fn ports_left_to_us_are_free_ones_and_ranges_keep_their_order() {
+        let machine = Machine::new();
+        let netns = new_netns();
+        let attached = attach(&machine, "web", &netns, "80 9000-9002:90-92 127.0.0.1::81/udp");
+        let shown: Vec<_> = attached.attachment.ports.iter().map(ToString::to_string).collect();
+        assert!(attached.attachment.ports.iter().all(|port| port.host_port != 0), "{shown:?}");
+        assert_eq!(shown[1..4], ["0.0.0.0:9000->90/tcp", "0.0.0.0:9001->91/tcp", "0.0.0.0:9002->92/tcp"]);
+        assert_eq!(attached.reservations.len(), 5);
+        serve_tcp(&netns, 80);
+        assert!(ask_tcp(HOST, attached.attachment.ports[0].host_port).is_some());
+        assert_eq!(machine.net.attachment("web").unwrap(), Some(attached.attachment.clone()));
+        assert_eq!(machine.net.list().unwrap(), [attached.attachment]);
+        machine.net.detach("web").unwrap();
+    }
+
+    #[test]
+    fn flushed_rules_and_a_deleted_bridge_are_rebuilt() {
+        let machine = Machine::new();
+        let (netns, other) = (new_netns(), new_netns());
+        nft("add table ip somebody_else");
+        attach(&machine, "web", &netns, "8080:80 127.0.0.1:8081:80");
+        serve_tcp(&netns, 80);
+        let rules = nft("list table ip gaufre0");
+        nft("flush ruleset");
+        assert_eq!(ask_tcp(HOST, 8080), None);
+        machine.net.reconcile().unwrap();
+        assert_eq!(nft("list table ip gaufre0"), rules);
+        assert!(ask_tcp(HOST, 8080).is_some());
+        ip("link del gaufre0");
+        fs::write("/proc/sys/net/ipv4/ip_forward", "0").unwrap();
+        machine.net.reconcile().unwrap();
+        assert_eq!(inside(&machine.neighbour, || ask_tcp(HOST, 8080)), Some(NEIGHBOUR.to_string()));
+        assert!(ask_tcp(Ipv4Addr::LOCALHOST, 8081).is_some());
+        // The next to attach finds out by itself.
+        nft("flush ruleset");
+        attach(&machine, "other", &other, "");
+        assert!(inside(&machine.neighbour, || ask_tcp(HOST, 8080)).is_some());
+        machine.net.detach("web").unwrap();
+        machine.net.detach("other").unwrap();
+        assert_eq!(nft("list ruleset"), "");
+        machine.net.reconcile().unwrap();
+        assert_eq!(nft("list ruleset"), "");
+    }
+
+    #[test]
+    fn somebody_elses_tables_and_bridge_are_left_alone() {
+        let machine = Machine::new();
+        nft("add table ip somebody_else");
+        ip("link add gaufre0 type bridge");
+        ip("link set up0 mtu 1400");
+        ip("route add 10.207.77.0/24 dev up0");
+        let netns = new_netns();
+        let attached = attach(&machine, "web", &netns, "8080:80").attachment;
+        assert_eq!(attached.ip, Ipv4Addr::new(10, 208, 0, 2));
+        assert!(ip("-o link show master gaufre1").contains(&attached.veth));
+        assert!(inside(&netns, || ip("-o link show eth0")).contains("mtu 1400"));
+        machine.net.detach("web").unwrap();
+        assert_eq!(nft("list ruleset").trim(), "table ip somebody_else {\n}");
+        assert!(ip("-o link").contains("gaufre0") && !ip("-o link").contains("gaufre1"));
+        // The network is remembered, though the first choice is free by now.
+        ip("route del 10.207.77.0/24 dev up0");
+        assert_eq!(attach(&machine, "web", &new_netns(), "").attachment.ip, Ipv4Addr::new(10, 208, 0, 3));
+        machine.net.detach("web").unwrap();
+    }
+
+    #[test]
+    fn neither_a_sandbox_nor_a_neighbour_reaches_what_is_not_published_for_it() {
+        let machine = Machine::new();
+        let netns = new_netns();
+        let attached = attach(&machine, "web", &netns, "127.0.0.1:8080:80").attachment;
+        serve_tcp(&netns, 80);
+        let own = File::open("/proc/thread-self/ns/net").unwrap();
+        serve_tcp(&own, 9);
+        let rules = || {
+            fs::write("/proc/sys/net/ipv4/conf/all/route_localnet", "1").unwrap();
+            fs::write("/proc/sys/net/ipv4/conf/eth0/rp_filter", "0").unwrap();
+            ip("addr del 127.0.0.1/8 dev lo");
+            ip("route flush table local exact 127.0.0.1");
+        };
+        inside(&machine.neighbour, || {
+            rules();
+            ip(&format!("route add 127.0.0.1 via {HOST}"));
+            ip(&format!("route add 10.207.0.0/16 via {HOST}"));
+            assert_eq!(ask_tcp(Ipv4Addr::LOCALHOST, 8080), None, "a port published on loopback only");
+            assert_eq!(ask_tcp(HOST, 8080), None, "the same by the machine's address");
+            assert_eq!(ask_tcp(attached.ip, 80), None, "a port that is not published");
+        });
+        inside(&netns, || {
+            rules();
+            ip(&format!("route add 127.0.0.1 via {}", attached.gateway));
+            assert_eq!(ask_tcp(Ipv4Addr::LOCALHOST, 9), None, "the machine's loopback");
+            assert!(ask_tcp(attached.gateway, 9).is_some(), "the machine itself");
+        });
+        assert!(ask_tcp(Ipv4Addr::LOCALHOST, 8080).is_some());
+        machine.net.detach("web").unwrap();
+    }
+
+    #[test]
+    fn a_udp_client_that_never_stops_sending_finds_the_next_sandbox() {
+        let machine = Machine::new();
+        let client = inside(&machine.neighbour, || UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap());
+        let ask = || ask_udp_from(&client, HOST, 5353);
+        assert_eq!(ask(), None);
+        for _ in 0..2 {
+            let netns = new_netns();
+            attach(&machine, "dns", &netns, "5353:53/udp");
+            serve_udp(&netns, 53);
+            assert_eq!(ask(), Some(NEIGHBOUR.to_string()));
+            machine.net.detach("dns").unwrap();
+        }
+    }
+
+    #[test]
+    fn fifty_processes_attach_at_once() {
+        let machine = Machine::new();
+        let before = traces(machine.run.path());
+        let children: Vec<_> =
+            (0..50).map(|at| child(machine.run.path(), "once", &format!("s{at}"), "80")).collect();
+        let mut said = HashSet::new();
+        let mut alive = Vec::new();
+        for mut child in children {
+            let mut line = String::new();
+            let mut output = BufReader::new(child.stdout.take().unwrap());
+            while !line.contains("attached") {
+                line.clear();
+                assert_ne!(output.read_line(&mut line).unwrap(), 0, "a process ended without an address");
+            }
+            assert!(said.insert(line.trim().to_owned()), "{line} twice");
+            alive.push((child, output));
+        }
+        assert_eq!(said.len(), 50);
+        assert_eq!(machine.net.list().unwrap().len(), 50);
+        for (mut child, _) in alive {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+        machine.net.gc(&[]).unwrap();
+        assert_eq!(before, traces(machine.run.path()));
+    }
+
+    #[test]
+    fn a_process_killed_at_any_instant_leaves_nothing_that_gc_does_not_find() {
+        let machine = Machine::new();
+        let netns = new_netns();
+        let keep = attach(&machine, "keep", &netns, "8080:80");
+        machine.net.detach("keep").unwrap();
+        drop(keep);
+        let before = traces(machine.run.path());
+        for round in 0..30u64 {
+            let mut child = child(machine.run.path(), "loop", "victim", "8081:80 53:53/udp");
+            let mut output = BufReader::new(child.stdout.take().unwrap());
+            let mut line = String::new();
+            while !line.contains("ready") {
+                line.clear();
+                assert_ne!(output.read_line(&mut line).unwrap(), 0);
+            }
+            thread::sleep(Duration::from_micros(round * 397));
+            child.kill().unwrap();
+            child.wait().unwrap();
+            let net = Net::open(machine.run.path()).unwrap();
+            net.gc(&[]).unwrap();
+            assert_eq!(before, traces(machine.run.path()), "round {round}");
+        }
+    }
+
+    #[test]
+    fn a_released_sandbox_leaves_nothing_after_a_few_seconds() {
+        let machine = Machine::new();
+        let before = traces(machine.run.path());
+        let netns = new_netns();
+        let attached = attach(&machine, "web", &netns, "8080:80");
+        machine.net.release("web").unwrap();
+        assert_eq!(ask_tcp(HOST, 8080), None);
+        assert!(!nft("list ruleset").contains("8080"));
+        drop((attached, netns));
+        let deadline = Instant::now() + Duration::from_secs(5);
+        while ip("-o link").contains("gf0-") {
+            assert!(Instant::now() < deadline, "{}", ip("-o link"));
+            thread::sleep(Duration::from_millis(20));
+        }
+        machine.net.sweep().unwrap();
+        assert_eq!(before, traces(machine.run.path()));
+    }
+
+    #[test]
+    fn state_of_an_earlier_boot_or_torn_by_a_power_cut_is_forgotten() {
+        let machine = Machine::new();
+        let netns = new_netns();
+        attach(&machine, "web", &netns, "8080:80");
+        machine.net.detach("web").unwrap();
+        let directory = machine.run.path().join("net");
+        fs::write(directory.join("attachments/10.207.0.9@old.json"), "").unwrap();
+        fs::write(directory.join("network.json"), "{\"boot\":").unwrap();
+        let attached = attach(&machine, "web", &netns, "8080:80");
+        assert_eq!(attached.attachment.ip, Ipv4Addr::new(10, 207, 0, 2));
+        assert_eq!(machine.net.list().unwrap().len(), 1);
+        machine.net.detach("web").unwrap();
+        assert_eq!(nft("list ruleset"), "");
+    }
+
+    /// Runs [`acts_as_a_process_of_its_own`] in another process, in this thread's network namespace.
+    fn child(run: &Path, act: &str, id: &str, ports: &str) -> Child {
+        Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "tests::acts_as_a_process_of_its_own", "--nocapture"])
+            .env("GAUFRE_NET_TEST_ACT", act)
+            .env("GAUFRE_NET_TEST_RUN", run)
+            .env("GAUFRE_NET_TEST_ID", id)
+            .env("GAUFRE_NET_TEST_PORTS", ports)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap()
+    }
+
+    /// Nothing when run as a test: the other side of [`child`].
+    #[test]
+    fn acts_as_a_process_of_its_own() {
+        let Ok(act) = std::env::var("GAUFRE_NET_TEST_ACT") else { return };
+        let variable = |name: &str| std::env::var(format!("GAUFRE_NET_TEST_{name}")).unwrap();
+        let (id, ports) = (variable("ID"), variable("PORTS"));
+        let net = Net::open(Path::new(&variable("RUN"))).unwrap();
+        if act == "once" {
+            let netns = new_netns();
+            let attached = try_attach(&net, &id, &netns, &ports).unwrap();
+            println!("\nattached {}", attached.attachment.ip);
+            thread::sleep(Duration::from_secs(60));
+            return;
+        }
+        println!("\nready");
+        loop {
+            let netns = new_netns();
+            drop(try_attach(&net, &id, &netns, &ports).unwrap());
+            net.detach(&id).unwrap();
+        }
+    }
+}
