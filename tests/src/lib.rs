@@ -19,7 +19,9 @@
 mod cached;
 mod certificate;
 pub mod faults;
+mod faulty;
 mod gaufre;
+mod http;
 mod registry;
 mod started;
 mod tool;
@@ -27,7 +29,9 @@ mod witness;
 
 pub use cached::{cache_dir, images};
 pub use certificate::Certificate;
+pub use faulty::{Fault, FaultyRegistry};
 pub use gaufre::{Gaufre, Said};
+pub use http::{free_port, get};
 pub use registry::{Access, Registry};
 pub use started::Started;
 pub use tool::{run, tool, until};

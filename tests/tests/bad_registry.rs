@@ -1,0 +1,131 @@
+//! A registry that is broken or lies: one clear error, nothing half-made, and nothing lost that was there.
+
+#[cfg(test)]
+mod tests {
+    use gaufre_tests::{Fault, FaultyRegistry, Gaufre, Registry};
+    use std::fs;
+    use std::path::Path;
+
+    /// Pulls from a registry with `fault`, which has to fail, and returns what was said.
+    fn refused(fault: Fault) -> String {
+        let faulty = FaultyRegistry::new(fault);
+        let image = if fault == Fault::Manifest { faulty.image_by_digest() } else { faulty.image() };
+        refused_from(&image)
+    }
+
+    fn refused_from(image: &str) -> String {
+        let gaufre = Gaufre::new();
+        gaufre.ok(&["images"]);
+        let before = size_bytes(gaufre.dir());
+        let said = gaufre.fails(125, &["pull", "--quiet", "--tls-verify=false", image]);
+        assert!(said.starts_with("Error: "), "{said}");
+        assert!(said.lines().count() <= 6, "more than an error and a hint: {said}");
+
+        assert_eq!(gaufre.ok(&["images", "--quiet"]), "", "an image was made of it");
+        let more = size_bytes(gaufre.dir()).saturating_sub(before);
+        assert!(more < 1_000_000, "{more} bytes stayed behind");
+        gaufre.ok(&["system", "check"]);
+        let image = gaufre.pull(&Registry::with_images(), "base");
+        assert_eq!(gaufre.ok(&["run", "--rm", "--network=none", &image, "echo", "sound"]), "sound\n");
+        said
+    }
+
+    fn size_bytes(path: &Path) -> u64 {
+        let Ok(meta) = path.symlink_metadata() else { return 0 };
+        if !meta.is_dir() {
+            return meta.len();
+        }
+        fs::read_dir(path).into_iter().flatten().flatten().map(|entry| size_bytes(&entry.path())).sum()
+    }
+
+    #[test]
+    fn the_faulty_registry_serves_a_good_image_when_nothing_is_wrong() {
+        let (faulty, gaufre) = (FaultyRegistry::new(Fault::None), Gaufre::new());
+        gaufre.ok(&["pull", "--quiet", "--tls-verify=false", &faulty.image_by_digest()]);
+    }
+
+    #[test]
+    fn a_manifest_with_another_digest_is_refused() {
+        assert!(refused(Fault::Manifest).contains("digest"));
+    }
+
+    #[test]
+    fn a_config_with_another_digest_is_refused() {
+        assert!(refused(Fault::Config).contains("sha256:"));
+    }
+
+    #[test]
+    fn a_layer_with_a_flipped_byte_is_refused() {
+        refused(Fault::Byte);
+    }
+
+    #[test]
+    fn a_layer_with_another_diff_id_is_refused() {
+        assert!(refused(Fault::DiffId).contains("diff ID"));
+    }
+
+    #[test]
+    fn a_layer_of_another_size_is_refused() {
+        refused(Fault::Size);
+    }
+
+    #[test]
+    fn a_truncated_layer_is_refused() {
+        refused(Fault::Truncated);
+    }
+
+    #[test]
+    fn an_oversized_layer_is_refused() {
+        refused(Fault::Oversized);
+    }
+
+    #[test]
+    fn a_registry_that_dies_in_the_middle_of_a_layer_is_named() {
+        assert!(refused(Fault::Dies).contains("127.0.0.1"));
+    }
+
+    #[test]
+    fn an_image_for_another_processor_is_refused_by_name() {
+        assert!(refused(Fault::Architecture).contains("s390x"));
+    }
+
+    #[test]
+    fn a_missing_image_is_called_missing() {
+        let said = refused(Fault::Status(404));
+        assert!(
+            said.contains("not found") || said.contains("no such") || said.contains("does not"),
+            "{said}"
+        );
+    }
+
+    #[test]
+    fn a_registry_that_wants_a_password_is_said_to() {
+        let said = refused(Fault::Status(401));
+        assert!(said.contains("--creds") || said.contains("login") || said.contains("credentials"), "{said}");
+    }
+
+    #[test]
+    fn a_registry_that_is_busy_is_tried_again_and_then_named() {
+        assert!(refused(Fault::Status(429)).contains("429"));
+    }
+
+    #[test]
+    fn a_registry_that_fails_inside_is_tried_again_and_then_named() {
+        assert!(refused(Fault::Status(500)).contains("500"));
+    }
+
+    #[test]
+    fn a_registry_that_does_not_answer_is_named() {
+        let port = gaufre_tests::free_port();
+        let said = refused_from(&format!("127.0.0.1:{port}/base:latest"));
+        assert!(said.contains(&format!("127.0.0.1:{port}")), "{said}");
+    }
+
+    #[test]
+    fn a_broken_connection_is_resumed_where_it_broke() {
+        let (faulty, gaufre) = (FaultyRegistry::new(Fault::BreaksOnce), Gaufre::new());
+        gaufre.ok(&["pull", "--quiet", "--tls-verify=false", &faulty.image()]);
+        assert_eq!(faulty.asked(), 2);
+        gaufre.ok(&["run", "--rm", "--network=none", &faulty.image(), "true"]);
+    }
+}

@@ -1,0 +1,162 @@
+//! What `run` promises: exit codes, streams, settings, and nothing left behind.
+
+#[cfg(test)]
+mod tests {
+    use gaufre_tests::{Gaufre, Registry, Witness, free_port, until};
+    use std::io::Write;
+    use std::process::Stdio;
+
+    fn ready() -> (Gaufre, String) {
+        let (registry, gaufre) = (Registry::with_images(), Gaufre::new());
+        let image = gaufre.pull(&registry, "base");
+        (gaufre, image)
+    }
+
+    /// `run --rm --network=none` with arguments split at spaces, then the image and `sh -c script`.
+    fn inside(gaufre: &Gaufre, image: &str, options: &str, script: &str) -> String {
+        let mut arguments = vec!["run", "--rm", "--network=none"];
+        arguments.extend(options.split_whitespace());
+        arguments.extend([image, "bash", "-c", script]);
+        gaufre.ok(&arguments)
+    }
+
+    #[test]
+    fn a_run_that_has_ended_leaves_nothing() {
+        let _alone = Witness::alone();
+        let witness = Witness::now();
+        let (gaufre, image) = ready();
+        gaufre.ok(&["run", "--rm", &image, "true"]);
+        assert_eq!(gaufre.ok(&["ps", "--all", "--quiet"]), "");
+        assert!(gaufre.processes().is_empty());
+        witness.nothing_more();
+    }
+
+    #[test]
+    fn the_exit_code_is_the_workloads() {
+        let (gaufre, image) = ready();
+        let code = |command: &[&str]| {
+            gaufre.say(&[&["run", "--rm", "--network=none", &image], command].concat()).code
+        };
+        assert_eq!(code(&["bash", "-c", "exit 42"]), 42);
+        assert_eq!(code(&["no-such-command"]), 127);
+        assert_eq!(code(&["/etc/passwd"]), 126);
+        assert_eq!(gaufre.say(&["run", "--no-such-flag", &image]).code, 125);
+    }
+
+    #[test]
+    fn both_streams_and_standard_input_pass_through() {
+        let (gaufre, image) = ready();
+        let said =
+            gaufre.say(&["run", "--rm", "--network=none", &image, "bash", "-c", "echo out; echo err >&2"]);
+        assert_eq!((said.out.as_str(), said.err.as_str()), ("out\n", "err\n"));
+        let mut cat = gaufre.command();
+        cat.args(["run", "--rm", "-i", "--network=none", &image, "cat"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped());
+        let mut cat = cat.spawn().unwrap();
+        let text = "waffle\n".repeat(100_000);
+        let mut input = cat.stdin.take().unwrap();
+        let sent = text.clone();
+        let writer = std::thread::spawn(move || input.write_all(sent.as_bytes()));
+        let output = cat.wait_with_output().unwrap();
+        writer.join().unwrap().unwrap();
+        assert!(
+            output.stdout == text.as_bytes(),
+            "{} of {} bytes came back",
+            output.stdout.len(),
+            text.len()
+        );
+    }
+
+    #[test]
+    fn settings_reach_the_workload() {
+        let (gaufre, image) = ready();
+        let inside = |options: &str, script: &str| inside(&gaufre, &image, options, script);
+        assert_eq!(inside("-e TOPPING=sugar", "echo $TOPPING"), "sugar\n");
+        assert_eq!(inside("-w /usr", "pwd"), "/usr\n");
+        assert_eq!(inside("-u 1234:99", "id -u; id -g"), "1234\n99\n");
+        assert_eq!(inside("--hostname iron", "cat /proc/sys/kernel/hostname"), "iron\n");
+        assert_eq!(inside("--read-only", "touch /x 2> /dev/null || echo refused"), "refused\n");
+        assert_eq!(inside("--tmpfs /scratch", "stat -f -c %T /scratch"), "tmpfs\n");
+        assert_eq!(inside("--ulimit nofile=512:512", "ulimit -n"), "512\n");
+        assert_eq!(
+            inside("--cap-drop all", "grep CapEff /proc/self/status | cut -f 2"),
+            "0000000000000000\n"
+        );
+        assert_eq!(
+            inside("--init", "cat /proc/1/comm | wc -l; echo $$ | grep -qv '^1$' && echo child"),
+            "1\nchild\n"
+        );
+        assert_eq!(inside("", "ls /sys/class/net"), "lo\n");
+        assert_eq!(inside("", "ps -e 2> /dev/null | wc -l > /dev/null; echo /proc/[0-9]* | wc -w"), "1\n");
+    }
+
+    #[test]
+    fn a_memory_limit_ends_what_exceeds_it() {
+        let (gaufre, image) = ready();
+        let script = "head -c 200m /dev/zero | tail -c 200m | wc -c";
+        let arguments = ["run", "--rm", "--network=none", "-m", "64m", &image, "bash", "-c", script];
+        let said = gaufre.say(&arguments);
+        assert_ne!((said.code, said.out.trim()), (0, "209715200"), "200 MB fitted into 64 MB");
+    }
+
+    #[test]
+    fn a_limit_on_processes_holds() {
+        let (gaufre, image) = ready();
+        let script = "for i in $(seq 40); do sleep 2 & done 2>&1; wait";
+        let said =
+            gaufre.say(&["run", "--rm", "--network=none", "--pids-limit=10", &image, "bash", "-c", script]);
+        assert!(format!("{}{}", said.out, said.err).contains("fork"), "{said:?}");
+    }
+
+    #[test]
+    fn a_detached_container_is_listed_logged_entered_and_removed() {
+        let (gaufre, image) = ready();
+        let script = "echo first; echo second >&2; exec sleep 1000";
+        let id = gaufre.ok(&["run", "-d", "--name", "long", "--network=none", &image, "bash", "-c", script]);
+        assert_eq!(id.trim().len(), 64, "{id}");
+        assert!(gaufre.ok(&["ps"]).contains("long"));
+        let listed: serde_json::Value =
+            serde_json::from_str(&gaufre.ok(&["ps", "--format", "json"])).unwrap();
+        assert_eq!(listed.as_array().map(Vec::len), Some(1), "{listed}");
+        until("both lines in the log", 10, || {
+            let said = gaufre.say(&["logs", "long"]);
+            (said.out == "first\n" && said.err == "second\n").then_some(())
+        });
+        assert_eq!(gaufre.ok(&["exec", "long", "echo", "inside"]), "inside\n");
+        gaufre.fails(127, &["exec", "long", "no-such-command"]);
+        let inspected: serde_json::Value = serde_json::from_str(&gaufre.ok(&["inspect", "long"])).unwrap();
+        assert_eq!(inspected[0]["State"]["Running"], serde_json::json!(true), "{inspected}");
+        gaufre.ok(&["kill", "long"]);
+        assert_eq!(gaufre.ok(&["wait", "long"]).trim(), "137");
+        gaufre.ok(&["rm", "long"]);
+        assert_eq!(gaufre.ok(&["ps", "--all", "--quiet"]), "");
+    }
+
+    #[test]
+    fn bad_input_gives_one_clear_error_and_leaves_nothing() {
+        let (gaufre, image) = ready();
+        let refused = |options: &[&str], part: &str| {
+            let said =
+                gaufre.fails(125, &[&["run", "--rm", "--network=none"], options, &[&image, "true"]].concat());
+            assert!(said.contains(part), "{part:?} is not in: {said}");
+            assert_eq!(gaufre.ok(&["ps", "--all", "--quiet"]), "");
+        };
+        refused(&["-u", "nobody-at-all"], "nobody-at-all");
+        refused(&["-v", "/no/such/folder:/data"], "/no/such/folder");
+        refused(&["-m", "lots"], "lots");
+        refused(&["--ulimit", "waffles=3"], "waffles");
+        gaufre.fails(125, &["run", "--rm", "--pull=never", "example.com/no/such:image", "true"]);
+        gaufre.fails(125, &["exec", "no-such-container", "true"]);
+    }
+
+    #[test]
+    fn a_port_in_use_is_named() {
+        let (gaufre, image) = ready();
+        let listener = std::net::TcpListener::bind(("127.0.0.1", free_port())).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let publish = format!("127.0.0.1:{port}:80");
+        let said = gaufre.fails(125, &["run", "--rm", "-p", &publish, &image, "true"]);
+        assert!(said.contains(&port.to_string()), "{said}");
+    }
+}
