@@ -153,7 +153,9 @@ impl Store {
             return Ok(LayerOutcome::Present(info));
         }
         let staging = self.part(part::STAGING).map_err(failed)?;
-        staging::sweep(&staging).map_err(failed)?;
+        if let Err(error) = staging::sweep(&staging) {
+            tracing::warn!(%error, "what a dead process left in the store cannot be removed");
+        }
         let staged = Staged::new(&staging).map_err(failed)?;
         let info = self.fill(&staged, diff_id, tar, limits)?;
         // One sync for the whole layer, before its name appears: a power cut leaves all of it or none.

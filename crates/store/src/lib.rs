@@ -21,12 +21,16 @@
 #![forbid(unsafe_code)]
 
 mod blob;
+mod check;
 mod digest;
+mod gc;
 mod images;
 mod index;
 mod layer;
 mod lock;
+mod prune;
 mod record;
+mod reset;
 mod rootfs;
 mod sandbox;
 mod space;
@@ -36,16 +40,24 @@ mod stream;
 mod tar;
 mod tree;
 mod unpack;
+mod usage;
+mod volumes;
 
 pub use blob::BlobError;
+pub use check::{CheckError, Finding, Report};
 pub use digest::UnsupportedDigest;
+pub use gc::{GcError, Reclaimed};
 pub use images::{ImageError, ImageRecord, Images, NamedImage};
 pub use index::IndexError;
 pub use layer::{AddLayerError, LayerInfo, LayerOutcome};
 pub use lock::Lease;
+pub use prune::{PruneError, PruneOptions, Pruned};
+pub use reset::ResetError;
 pub use rootfs::{MountError, RootfsRequest};
 pub use sandbox::SandboxError;
 pub use space::NoSpace;
 pub use store::{OpenError, Store, StoreOptions};
 pub use tar::{TarError, TarFault};
 pub use unpack::{LayerLimits, UnpackError};
+pub use usage::{DiskUsage, InUse, Usage};
+pub use volumes::{VolumeError, VolumeRecord, Volumes};

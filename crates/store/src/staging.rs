@@ -88,20 +88,33 @@ pub(crate) fn discard(staging: impl AsFd, place: impl AsFd, name: &str) -> io::R
 }
 
 /// Removes what dead processes left; returns how many there were.
+///
+/// # Errors
+/// The first that could not be removed; the others are.
 pub(crate) fn sweep(staging: impl AsFd) -> io::Result<u64> {
-    let mut swept = 0;
+    let (mut swept, mut failed) = (0, None);
     for name in tree::names(&staging)? {
-        let dir = match tree::open_dir(&staging, name.as_str()) {
-            Ok(dir) => dir,
-            Err(Errno::NOENT) => continue,
-            Err(error) => return Err(error.into()),
-        };
-        if try_lock(&dir)? && is_still_named(&staging, &name, &dir)? {
-            tree::remove(&staging, &CString::new(name)?)?;
-            swept += 1;
+        match sweep_one(&staging, &name) {
+            Ok(removed) => swept += u64::from(removed),
+            Err(error) => {
+                failed.get_or_insert(error);
+            }
         }
     }
-    Ok(swept)
+    failed.map_or(Ok(swept), Err)
+}
+
+fn sweep_one(staging: impl AsFd, name: &str) -> io::Result<bool> {
+    let dir = match tree::open_dir(&staging, name) {
+        Ok(dir) => dir,
+        Err(Errno::NOENT) => return Ok(false),
+        Err(error) => return Err(error.into()),
+    };
+    let is_dead = try_lock(&dir)? && is_still_named(&staging, name, &dir)?;
+    if is_dead {
+        tree::remove(&staging, &CString::new(name)?)?;
+    }
+    Ok(is_dead)
 }
 
 fn fresh_name() -> String {

@@ -25,8 +25,6 @@ pub(crate) struct Pumped<T> {
     pub(crate) consumed: T,
     /// SHA-256 of all that was read.
     pub(crate) hash: [u8; 32],
-    /// Bytes read.
-    pub(crate) read_bytes: u64,
 }
 
 /// Reads `from` to its end, at most `limit_bytes` (then the consumer's stream fails with
@@ -46,14 +44,10 @@ pub(crate) fn pump<T: Send>(
         let consumer = thread::Builder::new()
             .name("layer-unpack".into())
             .spawn_scoped(scope, || consume(ChunkReader::new(chunks)))?;
-        let read_bytes = read_all(&mut from, limit_bytes, &to_hash, &to_consumer);
+        read_all(&mut from, limit_bytes, &to_hash, &to_consumer);
         drop((to_hash, to_consumer));
         let died = |_| io::Error::other("a thread that unpacks a layer has died");
-        Ok(Pumped {
-            hash: hasher.join().map_err(died)?,
-            consumed: consumer.join().map_err(died)?,
-            read_bytes,
-        })
+        Ok(Pumped { hash: hasher.join().map_err(died)?, consumed: consumer.join().map_err(died)? })
     })
 }
 
@@ -71,7 +65,7 @@ fn read_all(
     limit_bytes: u64,
     to_hash: &SyncSender<Arc<Chunk>>,
     to_consumer: &SyncSender<io::Result<Arc<Chunk>>>,
-) -> u64 {
+) {
     let mut read_bytes = 0;
     let mut pool: Vec<Arc<Chunk>> = Vec::new();
     loop {
@@ -79,7 +73,7 @@ fn read_all(
         let Some(buffer) = Arc::get_mut(&mut chunk) else { continue };
         let filled = fill(from, &mut buffer.bytes);
         let result = match filled {
-            Ok(0) => return read_bytes,
+            Ok(0) => return,
             Ok(len) if read_bytes + len as u64 > limit_bytes => Err(io::ErrorKind::FileTooLarge.into()),
             Ok(len) => {
                 buffer.len = len;
@@ -90,10 +84,10 @@ fn read_all(
         };
         let ended = result.is_err();
         if !ended && to_hash.send(chunk.clone()).is_err() {
-            return read_bytes;
+            return;
         }
         if to_consumer.send(result).is_err() || ended {
-            return read_bytes;
+            return;
         }
         pool.push(chunk);
     }

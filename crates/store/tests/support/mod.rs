@@ -143,3 +143,66 @@ pub fn assert_same_tree(expected: &Path, found: &Path, with_xattrs: bool) {
     }
     assert_eq!(expected.len(), found.len());
 }
+
+/// A tar archive made header by header, also such as no tool would make.
+#[derive(Default)]
+pub struct Tar(pub Vec<u8>);
+
+impl Tar {
+    /// An entry whose header says `size`, whatever `data` is.
+    pub fn raw(mut self, kind: u8, name: &str, link: &str, size: u64, data: &[u8]) -> Self {
+        let mut block = [0_u8; 512];
+        block[..name.len().min(100)].copy_from_slice(&name.as_bytes()[..name.len().min(100)]);
+        block[100..108].copy_from_slice(b"0000644\0");
+        block[108..116].copy_from_slice(b"0000000\0");
+        block[116..124].copy_from_slice(b"0000000\0");
+        block[124..136].copy_from_slice(format!("{size:011o}\0").as_bytes());
+        block[136..148].copy_from_slice(b"00000000000\0");
+        block[156] = kind;
+        block[157..157 + link.len()].copy_from_slice(link.as_bytes());
+        block[257..265].copy_from_slice(b"ustar\x0000");
+        block[329..337].copy_from_slice(b"0000001\0");
+        block[337..345].copy_from_slice(b"0000003\0");
+        block[148..156].copy_from_slice(b"        ");
+        let sum: u32 = block.iter().map(|&byte| u32::from(byte)).sum();
+        block[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+        self.0.extend(block);
+        self.0.extend(data);
+        self.0.resize(self.0.len().next_multiple_of(512), 0);
+        self
+    }
+
+    pub fn file(self, name: &str, data: &[u8]) -> Self {
+        self.raw(b'0', name, "", data.len() as u64, data)
+    }
+
+    pub fn dir(self, name: &str) -> Self {
+        self.raw(b'5', name, "", 0, b"")
+    }
+
+    pub fn symlink(self, name: &str, target: &str) -> Self {
+        self.raw(b'2', name, target, 0, b"")
+    }
+
+    pub fn hard_link(self, name: &str, target: &str) -> Self {
+        self.raw(b'1', name, target, 0, b"")
+    }
+
+    /// PAX records for the entry that follows.
+    pub fn pax(self, records: &[(&str, &str)]) -> Self {
+        let mut data = String::new();
+        for (key, value) in records {
+            let mut len = key.len() + value.len() + 3;
+            while format!("{len} {key}={value}\n").len() != len {
+                len += 1;
+            }
+            data += &format!("{len} {key}={value}\n");
+        }
+        self.raw(b'x', "PaxHeaders/x", "", data.len() as u64, data.as_bytes())
+    }
+
+    pub fn end(mut self) -> Vec<u8> {
+        self.0.resize(self.0.len() + 1024, 0);
+        self.0
+    }
+}
