@@ -1,6 +1,6 @@
 //! Everything that `create` and `run` are told.
 
-use super::{PullPolicy, RegistryAccess, Settings, TmpfsArg, VolumeArg};
+use super::{Platform, PullPolicy, RegistryAccess, Settings, TmpfsArg, VolumeArg};
 
 /// Everything that `create` and `run` are told: which image, which command, and what the sandbox is to be.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -28,7 +28,7 @@ pub struct CreateRequest {
     /// When the registry is asked.
     pub pull: PullPolicy,
     /// Platform to choose from an image index; the host's where absent.
-    pub platform: Option<gaufre_image::Platform>,
+    pub platform: Option<Platform>,
     /// How the registry is reached.
     pub registry: RegistryAccess,
 }

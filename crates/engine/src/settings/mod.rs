@@ -28,6 +28,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use gaufre_image::Platform;
+pub use gaufre_net::PortMapping;
+
 pub use capability::{ParseCapabilityError, parse_capability};
 pub use create_request::CreateRequest;
 pub use device::{DeviceMapping, ParseDeviceError};
@@ -72,7 +75,7 @@ pub struct Settings {
     /// Which network it joins.
     pub network: NetworkMode,
     /// Ports published on the host.
-    pub ports: Vec<gaufre_net::PortMapping>,
+    pub ports: Vec<PortMapping>,
     /// Whether every port that the image exposes is published on a free host port.
     pub publish_all: bool,
     /// Name resolution inside.

@@ -1,0 +1,109 @@
+//! The engine itself: a store, and the verbs on it.
+
+use crate::dirs::Dirs;
+use crate::failure::Failure;
+use crate::sandbox::Catalog;
+use gaufre_store::{Store, StoreOptions};
+use std::cell::OnceCell;
+use std::path::PathBuf;
+
+/// Where to work; what is `None` is the system's own (`/var/lib/gaufre`, `/run/gaufre`).
+#[derive(Debug, Clone, Default)]
+pub struct EngineOptions {
+    /// Data that survives a reboot.
+    pub root: Option<PathBuf>,
+    /// State of what runs.
+    pub run: Option<PathBuf>,
+}
+
+/// All use cases, each a method in the module of its name.
+#[derive(Debug)]
+pub struct Engine {
+    pub(crate) dirs: Dirs,
+    store: OnceCell<Store>,
+}
+
+/// There is no engine to be had.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Not root.
+    #[error(
+        "gaufre needs root: namespaces, mounts and networks are made with CAP_SYS_ADMIN, and this is user {uid}"
+    )]
+    NotRoot {
+        /// Who we are.
+        uid: u32,
+    },
+    /// A directory cannot be made or used.
+    #[error("cannot use the directory {}", path.display())]
+    Directory {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The store cannot be used.
+    #[error("cannot open the store in {}", root.display())]
+    Store {
+        /// Its root.
+        root: PathBuf,
+        /// Why.
+        source: Box<gaufre_store::OpenError>,
+    },
+}
+
+impl Failure for OpenError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::NotRoot { .. } => {
+                Some("Run it with sudo; running without root is not supported yet.".to_owned())
+            }
+            Self::Directory { .. } | Self::Store { .. } => {
+                Some("Name writable directories with --root and --run.".to_owned())
+            }
+        }
+    }
+}
+
+impl Engine {
+    /// Finds the store; it is opened when a verb needs it.
+    ///
+    /// # Errors
+    /// When this is not root, or a directory is not to be had.
+    pub fn open(options: EngineOptions) -> Result<Self, OpenError> {
+        let uid = rustix::process::geteuid();
+        if !uid.is_root() {
+            return Err(OpenError::NotRoot { uid: uid.as_raw() });
+        }
+        let system = Dirs::system();
+        // Keepers work in `/`, whatever directory this was said in.
+        let absolute = |path: PathBuf| {
+            std::path::absolute(&path).map_err(|source| OpenError::Directory { path, source })
+        };
+        let dirs = Dirs {
+            root: options.root.map_or(Ok(system.root), absolute)?,
+            run: options.run.map_or(Ok(system.run), absolute)?,
+        };
+        Ok(Self { dirs, store: OnceCell::new() })
+    }
+
+    /// Where this engine works.
+    #[must_use]
+    pub fn dirs(&self) -> &Dirs {
+        &self.dirs
+    }
+
+    pub(crate) fn store(&self) -> Result<&Store, OpenError> {
+        if let Some(store) = self.store.get() {
+            return Ok(store);
+        }
+        let options = StoreOptions { root: self.dirs.root.clone(), run: self.dirs.run.clone() };
+        let store = Store::open(options)
+            .map_err(|source| OpenError::Store { root: self.dirs.root.clone(), source: Box::new(source) })?;
+        Ok(self.store.get_or_init(|| store))
+    }
+
+    pub(crate) fn catalog(&self) -> Catalog<'_> {
+        Catalog::new(&self.dirs)
+    }
+}

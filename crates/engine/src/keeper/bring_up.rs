@@ -1,0 +1,264 @@
+//! From a definition to a running workload.
+
+use super::clients::Clients;
+use super::holder::Holder;
+use super::outputs::{Output, make_fifo};
+use super::restart::Restarts;
+use super::serve::Serving;
+use super::stdin::Input;
+use crate::attach::listen;
+use crate::bundle::{self, BundleError, NetworkFiles, write_network_files};
+use crate::dirs::Dirs;
+use crate::failure::Failure;
+use crate::logs::{LogWriter, Stream};
+use crate::sandbox::{Catalog, FindError, Phase, RecordError, Run, Running, Sandbox, Status};
+use crate::settings::{LogDriver, NetworkMode};
+use gaufre_net::{AttachRequest, Attachment, Net};
+use gaufre_runtime::{CreateRequest, Created, Rootfs, StartError, Stdio, Streams, sealed_exe};
+use gaufre_store::{RootfsRequest, Store, StoreOptions};
+use jiff::Timestamp;
+use rustix::fs::{Mode, OFlags, open};
+use std::io;
+use std::net::IpAddr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
+
+/// A workload cannot be brought to run.
+#[derive(Debug, thiserror::Error)]
+pub enum BringUpError {
+    /// The store cannot be used.
+    #[error("cannot open the store")]
+    Store(#[source] Box<gaufre_store::OpenError>),
+    /// The root filesystem cannot be assembled.
+    #[error("cannot mount the root filesystem")]
+    Rootfs(#[source] Box<gaufre_store::MountError>),
+    /// The bundle cannot be made.
+    #[error("cannot make the bundle")]
+    Bundle(#[from] BundleError),
+    /// The sandbox whose network is to be shared is not there.
+    #[error("cannot share the network of another sandbox")]
+    Peer(#[from] FindError),
+    /// The sandbox whose network is to be shared does not run.
+    #[error("cannot share the network of sandbox {0:?}: it is not running")]
+    PeerNotRunning(String),
+    /// A file, FIFO or socket of the sandbox cannot be made.
+    #[error("cannot prepare {what}")]
+    Prepare {
+        /// What for.
+        what: &'static str,
+        /// Why.
+        source: io::Error,
+    },
+    /// The runtime refuses.
+    #[error("cannot create the sandbox")]
+    Create(#[source] Box<gaufre_runtime::CreateError>),
+    /// The network cannot be had.
+    #[error("cannot connect the sandbox to its network")]
+    Network(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The state cannot be written.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// The workload cannot be executed.
+    #[error("cannot execute the command")]
+    Exec(#[source] Box<StartError>),
+}
+
+impl Failure for BringUpError {
+    fn exit_code(&self) -> u8 {
+        match self {
+            Self::Exec(error) => error.exit_code(),
+            Self::Bundle(error) => error.exit_code(),
+            _ => 125,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Exec(error) if error.exit_code() == 127 => {
+                Some("Is the command in the image, and is its name spelled right? Options of gaufre go before the image's name.".to_owned())
+            }
+            Self::PeerNotRunning(name) => Some(format!("Start it first: gaufre start {name}")),
+            _ => None,
+        }
+    }
+}
+
+/// Makes everything and starts the workload. What was made before a failure is taken down by the caller.
+pub(super) fn bring_up(
+    dirs: &Dirs,
+    sandbox: &Sandbox,
+    restarts: &Restarts,
+    clients: &mut Clients,
+    listener: &mut Option<OwnedFd>,
+) -> Result<Option<Serving>, BringUpError> {
+    let definition = &sandbox.definition;
+    let settings = &definition.settings;
+    sandbox.set_phase(Phase::Starting)?;
+
+    let store = Store::open(StoreOptions { root: dirs.root.clone(), run: dirs.run.clone() })
+        .map_err(|error| BringUpError::Store(Box::new(error)))?;
+    let rootfs = store
+        .mount_rootfs(&RootfsRequest {
+            layers: &definition.image.layers,
+            sandbox_dir: Some(sandbox.directory()),
+            volatile: settings.remove_on_exit,
+        })
+        .map_err(|error| BringUpError::Rootfs(Box::new(error)))?;
+    let joined = shared_network(dirs, &settings.network)?;
+    prepare("the files of the network", || write_network_files(sandbox, &NetworkFiles::default()))?;
+    let spec = bundle::make(&store, sandbox, rootfs.as_fd(), joined)?;
+
+    let log = match settings.log.driver {
+        LogDriver::None => None,
+        LogDriver::K8sFile => {
+            Some(prepare("the log", || LogWriter::open(&sandbox.log_path(), &settings.log))?)
+        }
+    };
+    if listener.is_none() {
+        *listener = Some(prepare("the socket", || listen_nonblocking(sandbox))?);
+    }
+    let pipes =
+        if settings.terminal { None } else { Some(prepare("the output's FIFOs", || Pipes::make(sandbox))?) };
+
+    let mut created = gaufre_runtime::create(CreateRequest {
+        id: definition.id.as_str(),
+        spec: &spec,
+        bundle: &sandbox.bundle(),
+        rootfs: Rootfs::Mount(rootfs),
+        stdio: pipes.as_ref().map_or(Stdio::Terminal, Pipes::stdio),
+        preserve_fds: &[],
+        start_socket: None,
+    })
+    .map_err(|error| BringUpError::Create(Box::new(error)))?;
+
+    let network = connect(dirs, sandbox, &created)?;
+    let mut running = Running {
+        pid: created.pid().as_raw_nonzero().get(),
+        start_ticks: crate::process::start_ticks(created.pid().as_raw_nonzero().get()).unwrap_or(0),
+        cgroup: created.cgroup().clone(),
+        attachment: network.attachment,
+        holder: None,
+    };
+
+    let pidfd = prepare("the pidfd", || created.pidfd().try_clone_to_owned())?;
+    let (outputs, input) = match pipes {
+        Some(pipes) => prepare("the output's FIFOs", || pipes.into_ends())?,
+        None => prepare("the terminal", || terminal_ends(&mut created))?,
+    };
+    let mut holder = prepare("the holder", || {
+        let exe = sealed_exe().map_err(io::Error::other)?;
+        let master = outputs.first().and_then(Output::terminal_master);
+        let held: Vec<_> =
+            outputs.iter().filter_map(Output::as_fd).chain(network.ports.iter().map(AsFd::as_fd)).collect();
+        Holder::spawn(exe.as_fd(), pidfd.as_fd(), master, &held)
+    })?;
+    running.holder = Some(holder.reference());
+
+    // Known as running before it runs: a keeper that dies in between leaves something that can be found.
+    sandbox.set_phase(Phase::Running(Box::new(running.clone())))?;
+    sandbox.set_run(&Run { started_at: Timestamp::now(), restarts: restarts.count(), exit: None })?;
+    holder.confirm();
+    // The first client's hello is heard before the first byte is written.
+    drop(clients.talk());
+    if let Err(error) = created.start() {
+        holder.end();
+        return Err(BringUpError::Exec(Box::new(error)));
+    }
+    Ok(Some(Serving { running, pidfd, outputs, input, log, holder: Some(holder), _ports: network.ports }))
+}
+
+fn prepare<T>(what: &'static str, make: impl FnOnce() -> io::Result<T>) -> Result<T, BringUpError> {
+    make().map_err(|source| BringUpError::Prepare { what, source })
+}
+
+pub(super) fn listen_nonblocking(sandbox: &Sandbox) -> io::Result<OwnedFd> {
+    let listener = listen(&sandbox.socket_path())?;
+    rustix::io::ioctl_fionbio(&listener, true)?;
+    Ok(listener)
+}
+
+/// The FIFOs of a sandbox without a terminal.
+struct Pipes {
+    /// What the workload reads: the end that it gets, and ours.
+    stdin: (OwnedFd, Option<OwnedFd>),
+    stdout: OwnedFd,
+    stderr: OwnedFd,
+}
+
+impl Pipes {
+    fn make(sandbox: &Sandbox) -> io::Result<Self> {
+        let fifo = |name| make_fifo(&sandbox.run_directory().join(name));
+        let stdin = if sandbox.definition.settings.stdin_open {
+            let (theirs, ours) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
+            rustix::io::ioctl_fionbio(&ours, true)?;
+            (theirs, Some(ours))
+        } else {
+            (open("/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?, None)
+        };
+        Ok(Self { stdin, stdout: fifo("stdout")?, stderr: fifo("stderr")? })
+    }
+
+    fn stdio(&self) -> Stdio<'_> {
+        Stdio::Streams(Streams {
+            stdin: self.stdin.0.as_fd(),
+            stdout: self.stdout.as_fd(),
+            stderr: self.stderr.as_fd(),
+        })
+    }
+
+    fn into_ends(self) -> io::Result<(Vec<Output>, Input)> {
+        let outputs =
+            vec![Output::fifo(self.stdout, Stream::Stdout)?, Output::fifo(self.stderr, Stream::Stderr)?];
+        Ok((outputs, Input::new(self.stdin.1, false)))
+    }
+}
+
+fn terminal_ends(created: &mut Created) -> io::Result<(Vec<Output>, Input)> {
+    let master = created.console_master().ok_or_else(|| io::Error::other("the runtime gave no terminal"))?;
+    let input = master.try_clone()?;
+    Ok((vec![Output::terminal(master)?], Input::new(Some(input), true)))
+}
+
+/// A sandbox's network, and the sockets that keep its ports.
+#[derive(Default)]
+struct Connected {
+    attachment: Option<Attachment>,
+    ports: Vec<OwnedFd>,
+}
+
+fn connect(dirs: &Dirs, sandbox: &Sandbox, created: &Created) -> Result<Connected, BringUpError> {
+    let refuse = |error: Box<dyn std::error::Error + Send + Sync>| BringUpError::Network(error);
+    match &sandbox.definition.settings.network {
+        NetworkMode::Host | NetworkMode::Container(_) => Ok(Connected::default()),
+        NetworkMode::None => {
+            let netns = created.netns().map_err(|error| refuse(error.into()))?;
+            gaufre_net::loopback_up(netns.as_fd()).map_err(|error| refuse(error.into()))?;
+            Ok(Connected::default())
+        }
+        NetworkMode::Bridge => {
+            let netns = created.netns().map_err(|error| refuse(error.into()))?;
+            let net = Net::open(&dirs.run).map_err(|error| refuse(error.into()))?;
+            let request = AttachRequest {
+                id: sandbox.id().as_str(),
+                netns: netns.as_fd(),
+                ports: &sandbox.definition.settings.ports,
+            };
+            let attached = net.attach(&request).map_err(|error| refuse(error.into()))?;
+            let files = NetworkFiles {
+                ip: Some(IpAddr::V4(attached.attachment.ip)),
+                gateway: Some(IpAddr::V4(attached.attachment.gateway)),
+            };
+            prepare("the files of the network", || write_network_files(sandbox, &files))?;
+            Ok(Connected { attachment: Some(attached.attachment), ports: attached.reservations })
+        }
+    }
+}
+
+/// The network namespace of the sandbox to share one with.
+fn shared_network(dirs: &Dirs, network: &NetworkMode) -> Result<Option<PathBuf>, BringUpError> {
+    let NetworkMode::Container(name) = network else { return Ok(None) };
+    match Catalog::new(dirs).find(name)?.status()? {
+        Status::Running(running) => Ok(Some(format!("/proc/{}/ns/net", running.pid).into())),
+        _ => Err(BringUpError::PeerNotRunning(name.clone())),
+    }
+}

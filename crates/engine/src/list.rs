@@ -1,0 +1,162 @@
+//! Listing sandboxes.
+
+use crate::engine::Engine;
+use crate::failure::Failure;
+use crate::sandbox::{Exit, FindError, MountSource, RecordError, Sandbox, Status};
+use jiff::Timestamp;
+use std::collections::BTreeMap;
+
+/// One sandbox in a list.
+#[derive(Debug, Clone)]
+pub struct SandboxSummary {
+    /// 64 hexadecimal digits.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// The name of its image.
+    pub image: String,
+    /// The image's ID.
+    pub image_id: String,
+    /// Entrypoint and command.
+    pub command: Vec<String>,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// What it does.
+    pub state: SandboxState,
+    /// When its last run began.
+    pub started_at: Option<Timestamp>,
+    /// How its last run ended.
+    pub exit: Option<Exit>,
+    /// The host's PID of its first process, while it runs.
+    pub pid: Option<i32>,
+    /// Its published ports.
+    pub ports: Vec<gaufre_net::PortMapping>,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// Its network: `bridge`, `host`, `none` or `container:NAME`.
+    pub network: String,
+    /// Where something is mounted in it.
+    pub mounts: Vec<String>,
+    /// How often its policy has restarted it.
+    pub restarts: u32,
+    /// Whether it goes at its end.
+    pub remove_on_exit: bool,
+}
+
+/// What a sandbox does, in podman's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SandboxState {
+    /// Never started.
+    Created,
+    /// Being started.
+    Starting,
+    /// Its workload runs.
+    Running,
+    /// Waiting to be started again.
+    Restarting,
+    /// Being taken down.
+    Stopping,
+    /// Its workload has ended.
+    Exited,
+}
+
+impl SandboxState {
+    /// The word for it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Starting => "starting",
+            Self::Running => "running",
+            Self::Restarting => "restarting",
+            Self::Stopping => "stopping",
+            Self::Exited => "exited",
+        }
+    }
+}
+
+/// Sandboxes cannot be listed.
+#[derive(Debug, thiserror::Error)]
+pub enum ListError {
+    /// The records cannot be found.
+    #[error(transparent)]
+    Find(#[from] FindError),
+    /// One cannot be read.
+    #[error("cannot read the records of sandbox {id}")]
+    Record {
+        /// Which.
+        id: String,
+        /// Why.
+        source: RecordError,
+    },
+}
+
+impl Failure for ListError {}
+
+impl Engine {
+    /// The sandboxes that run, or all, the newest first.
+    ///
+    /// # Errors
+    /// See [`ListError`].
+    pub fn list(&self, all: bool) -> Result<Vec<SandboxSummary>, ListError> {
+        self.recover_all();
+        let mut summaries = Vec::new();
+        for sandbox in self.catalog().list()? {
+            let summary = match summary(&sandbox) {
+                Ok(summary) => summary,
+                // It went while we looked.
+                Err(_) if !sandbox.directory().exists() => continue,
+                Err(source) => return Err(ListError::Record { id: sandbox.id().short().to_owned(), source }),
+            };
+            if all || !matches!(summary.state, SandboxState::Created | SandboxState::Exited) {
+                summaries.push(summary);
+            }
+        }
+        Ok(summaries)
+    }
+}
+
+pub(crate) fn summary(sandbox: &Sandbox) -> Result<SandboxSummary, RecordError> {
+    let definition = &sandbox.definition;
+    let run = sandbox.run()?;
+    let mut ports = definition.settings.ports.clone();
+    let (state, pid, exit) = match sandbox.status()? {
+        Status::Created => (SandboxState::Created, None, None),
+        Status::Starting => (SandboxState::Starting, None, None),
+        Status::Running(running) => {
+            if let Some(attachment) = running.attachment {
+                ports = attachment.ports;
+            }
+            (SandboxState::Running, Some(running.pid), None)
+        }
+        Status::Restarting => (SandboxState::Restarting, None, None),
+        Status::Stopping => (SandboxState::Stopping, None, None),
+        Status::Exited(exit) => (SandboxState::Exited, None, Some(exit)),
+    };
+    Ok(SandboxSummary {
+        id: definition.id.to_string(),
+        name: definition.name.to_string(),
+        image: definition.image.name.clone(),
+        image_id: definition.image.id.digest().to_owned(),
+        command: definition.process.args.clone(),
+        created_at: definition.created_at,
+        state,
+        started_at: run.as_ref().map(|run| run.started_at),
+        exit,
+        pid,
+        ports,
+        labels: definition.settings.labels.clone(),
+        network: definition.settings.network.to_string(),
+        mounts: definition.mounts.iter().map(shown_mount).collect(),
+        restarts: run.map_or(0, |run| run.restarts),
+        remove_on_exit: definition.settings.remove_on_exit,
+    })
+}
+
+/// A mount as `ps` shows it: the volume's name, or the place.
+fn shown_mount(mount: &crate::sandbox::Mount) -> String {
+    match &mount.source {
+        MountSource::Volume { name, .. } => name.clone(),
+        _ => mount.destination.display().to_string(),
+    }
+}

@@ -1,0 +1,54 @@
+//! Processes of the host, told apart even when a PID is used again.
+
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
+use std::fs;
+use std::io;
+use std::os::fd::{BorrowedFd, OwnedFd};
+
+/// The kernel's name for this boot (random(4)); empty where procfs does not tell.
+pub(crate) fn boot_id() -> String {
+    fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|id| id.trim().to_owned()).unwrap_or_default()
+}
+
+/// Our own PID.
+pub(crate) fn own_pid() -> i32 {
+    rustix::process::getpid().as_raw_nonzero().get()
+}
+
+/// When the process was started, in clock ticks since boot (proc(5), field 22 of stat); `None` when it is gone.
+pub(crate) fn start_ticks(pid: i32) -> Option<u64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The command's name, in parentheses, may hold anything, also spaces and parentheses.
+    let (_, after_name) = stat.rsplit_once(')')?;
+    after_name.split_ascii_whitespace().nth(19)?.parse().ok()
+}
+
+/// A pidfd for the process that was started at `start_ticks`; `None` when that one is gone.
+pub(crate) fn open_pidfd(pid: i32, started: u64) -> Option<OwnedFd> {
+    let pidfd = pidfd_open(Pid::from_raw(pid)?, PidfdFlags::empty()).ok()?;
+    // Looked at after the pidfd is open: from here on the number cannot come to mean another process.
+    (start_ticks(pid) == Some(started)).then_some(pidfd)
+}
+
+/// Sends a signal by number.
+pub(crate) fn kill(pidfd: BorrowedFd<'_>, signal: i32) -> io::Result<()> {
+    // Real-time signals are libc's to number (signal(7)); rustix leaves them out.
+    let signal = Signal::from_named_raw(signal).ok_or_else(|| {
+        io::Error::new(io::ErrorKind::Unsupported, format!("signal {signal} cannot be sent"))
+    })?;
+    gaufre_runtime::kill(pidfd, signal)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pid_of_another_start_time_is_not_the_process() {
+        let pid = own_pid();
+        let ticks = start_ticks(pid).unwrap();
+        assert!(open_pidfd(pid, ticks).is_some());
+        assert!(open_pidfd(pid, ticks + 1).is_none());
+        assert!(!boot_id().is_empty());
+    }
+}

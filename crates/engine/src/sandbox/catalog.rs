@@ -1,0 +1,277 @@
+//! All sandboxes of a store: registered under an ID and a name, found by either.
+
+use super::record::{RecordError, read_json, replace_json};
+use super::{Definition, Sandbox, SandboxId, SandboxName};
+use crate::dirs::Dirs;
+use rustix::fs::{FlockOperation, Mode, OFlags, flock, open};
+use std::fs;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::symlink;
+use std::path::PathBuf;
+
+/// The sandboxes below one root.
+#[derive(Debug)]
+pub(crate) struct Catalog<'a> {
+    dirs: &'a Dirs,
+}
+
+/// No single sandbox goes by that name.
+#[derive(Debug, thiserror::Error)]
+pub enum FindError {
+    /// Nothing has this name or ID.
+    #[error("no sandbox with name or ID {0:?}")]
+    NoSuchSandbox(String),
+    /// Several IDs begin so.
+    #[error("{prefix:?} is the beginning of several sandbox IDs: {}", candidates.join(", "))]
+    Ambiguous {
+        /// What was given.
+        prefix: String,
+        /// Some of those that begin so.
+        candidates: Vec<String>,
+    },
+    /// The sandboxes cannot be listed.
+    #[error("cannot list the sandboxes in {}", path.display())]
+    List {
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A record is unreadable.
+    #[error("cannot read the records of sandbox {id}")]
+    Record {
+        /// Which.
+        id: String,
+        /// Why.
+        source: RecordError,
+    },
+}
+
+/// A new sandbox cannot be registered.
+#[derive(Debug, thiserror::Error)]
+pub enum RegisterError {
+    /// Somebody has the name.
+    #[error("the name {name:?} is in use by sandbox {id}")]
+    NameInUse {
+        /// The name.
+        name: String,
+        /// Who has it.
+        id: String,
+    },
+    /// A directory or file cannot be made.
+    #[error("cannot create {}", path.display())]
+    Create {
+        /// What.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The definition cannot be written.
+    #[error("cannot record sandbox {id}")]
+    Record {
+        /// Which.
+        id: String,
+        /// Why.
+        source: RecordError,
+    },
+}
+
+const NAMES: &str = "names";
+const DEFINITION: &str = "definition.json";
+/// A directory of this prefix is a sandbox that is not there yet, or no more.
+const UNFINISHED: &str = ".unfinished-";
+
+impl<'a> Catalog<'a> {
+    pub(crate) fn new(dirs: &'a Dirs) -> Self {
+        Self { dirs }
+    }
+
+    /// Writes the sandbox's directory and gives it its name; both are there, or neither.
+    pub(crate) fn register(&self, definition: Definition) -> Result<Sandbox, RegisterError> {
+        let id = definition.id.clone();
+        let durable = !definition.settings.remove_on_exit;
+        let create = |path: PathBuf| {
+            fs::create_dir_all(&path).map_err(|source| RegisterError::Create { path: path.clone(), source })
+        };
+        let _lock = self.lock_names()?;
+        self.check_name_is_free(&definition.name)?;
+
+        let unfinished = self.dirs.sandboxes().join(format!("{UNFINISHED}{id}"));
+        create(unfinished.join("logs"))?;
+        create(unfinished.join("bundle"))?;
+        let sandbox = Sandbox::new(self.dirs, definition);
+        let made = replace_json(&unfinished.join(DEFINITION), &sandbox.definition, durable)
+            .map_err(|source| RegisterError::Record { id: id.to_string(), source })
+            .and_then(|()| {
+                let link = self.name_link(&sandbox.definition.name);
+                let _ = fs::remove_file(&link); // Of a sandbox that is gone: its name was found free.
+                symlink(id.as_str(), &link).map_err(|source| RegisterError::Create { path: link, source })
+            })
+            .and_then(|()| {
+                fs::rename(&unfinished, sandbox.directory())
+                    .map_err(|source| RegisterError::Create { path: sandbox.directory().to_owned(), source })
+            });
+        match made {
+            Ok(()) => Ok(sandbox),
+            Err(error) => {
+                let _ = fs::remove_dir_all(&unfinished);
+                Err(error)
+            }
+        }
+    }
+
+    /// Takes a sandbox's name and directory away. The caller has made sure that nothing of it runs.
+    pub(crate) fn unregister(&self, sandbox: &Sandbox) -> io::Result<()> {
+        let unfinished = self.dirs.sandboxes().join(format!("{UNFINISHED}{}", sandbox.id()));
+        {
+            let _lock = self.lock_names().map_err(io::Error::other)?;
+            let link = self.name_link(&sandbox.definition.name);
+            if fs::read_link(&link).is_ok_and(|target| target.as_os_str() == sandbox.id().as_str()) {
+                fs::remove_file(&link)?;
+            }
+            match fs::rename(sandbox.directory(), &unfinished) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                other => other?,
+            }
+        }
+        for directory in [&unfinished, sandbox.run_directory()] {
+            match fs::remove_dir_all(directory) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                other => other?,
+            }
+        }
+        Ok(())
+    }
+
+    /// The sandbox whose name is `text`, or whose ID begins with it.
+    pub(crate) fn find(&self, text: &str) -> Result<Sandbox, FindError> {
+        if let Ok(name) = SandboxName::try_from(text.to_owned())
+            && let Ok(target) = fs::read_link(self.name_link(&name))
+            && let Ok(id) = SandboxId::try_from(target.to_string_lossy().into_owned())
+            && let Some(sandbox) = self.load(&id)?
+        {
+            return Ok(sandbox);
+        }
+        let mut candidates: Vec<SandboxId> =
+            self.ids()?.into_iter().filter(|id| !text.is_empty() && id.as_str().starts_with(text)).collect();
+        match candidates.len() {
+            0 => Err(FindError::NoSuchSandbox(text.to_owned())),
+            1 => self.load(&candidates.remove(0))?.ok_or_else(|| FindError::NoSuchSandbox(text.to_owned())),
+            _ => Err(FindError::Ambiguous {
+                prefix: text.to_owned(),
+                candidates: candidates.iter().take(5).map(|id| id.short().to_owned()).collect(),
+            }),
+        }
+    }
+
+    /// All sandboxes, the newest first.
+    pub(crate) fn list(&self) -> Result<Vec<Sandbox>, FindError> {
+        let mut sandboxes = Vec::new();
+        for id in self.ids()? {
+            sandboxes.extend(self.load(&id)?);
+        }
+        sandboxes.sort_by_key(|sandbox| std::cmp::Reverse(sandbox.definition.created_at));
+        Ok(sandboxes)
+    }
+
+    /// The sandbox with this ID; `None` when it is gone.
+    pub(crate) fn load(&self, id: &SandboxId) -> Result<Option<Sandbox>, FindError> {
+        let path = self.dirs.sandboxes().join(id.as_str()).join(DEFINITION);
+        read_json(&path)
+            .map(|definition| definition.map(|definition| Sandbox::new(self.dirs, definition)))
+            .map_err(|source| FindError::Record { id: id.to_string(), source })
+    }
+
+    /// The IDs of all sandboxes.
+    pub(crate) fn ids(&self) -> Result<Vec<SandboxId>, FindError> {
+        ids_in(self.dirs.sandboxes())
+    }
+
+    /// The IDs of all sandboxes that have, or had at a keeper's death, a running state.
+    pub(crate) fn running_ids(&self) -> Result<Vec<SandboxId>, FindError> {
+        ids_in(self.dirs.running())
+    }
+
+    /// What a killed process left of sandboxes: half-made or half-removed directories, names of nobody.
+    /// With `remove` they go. Returns what was found.
+    pub(crate) fn leftovers(&self, remove: bool) -> Result<Vec<PathBuf>, FindError> {
+        let root = self.dirs.sandboxes();
+        let list = |source| FindError::List { path: root.clone(), source };
+        let _lock = self.lock_names().map_err(|error| list(io::Error::other(error)))?;
+        let mut found = Vec::new();
+        for entry in entries(&root).map_err(list)? {
+            if entry.file_name().to_string_lossy().starts_with(UNFINISHED) {
+                found.push(entry.path());
+                if remove {
+                    fs::remove_dir_all(entry.path()).map_err(list)?;
+                }
+            }
+        }
+        for entry in entries(&self.dirs.root.join(NAMES)).map_err(list)? {
+            let owner_exists =
+                fs::read_link(entry.path()).is_ok_and(|id| root.join(id).join(DEFINITION).exists());
+            if !owner_exists {
+                found.push(entry.path());
+                if remove {
+                    fs::remove_file(entry.path()).map_err(list)?;
+                }
+            }
+        }
+        for id in self.running_ids()? {
+            let path = self.dirs.running().join(id.as_str());
+            if !root.join(id.as_str()).join(DEFINITION).exists() {
+                found.push(path.clone());
+                if remove {
+                    fs::remove_dir_all(path).map_err(list)?;
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    fn check_name_is_free(&self, name: &SandboxName) -> Result<(), RegisterError> {
+        let link = self.name_link(name);
+        match fs::read_link(&link) {
+            Ok(target) if self.dirs.sandboxes().join(&target).join(DEFINITION).exists() => {
+                Err(RegisterError::NameInUse {
+                    name: name.to_string(),
+                    id: target.to_string_lossy().chars().take(12).collect(),
+                })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn name_link(&self, name: &SandboxName) -> PathBuf {
+        self.dirs.root.join(NAMES).join(name.as_str())
+    }
+
+    fn lock_names(&self) -> Result<OwnedFd, RegisterError> {
+        let names = self.dirs.root.join(NAMES);
+        fs::create_dir_all(&names).map_err(|source| RegisterError::Create { path: names, source })?;
+        let path = self.dirs.lock("names.lock");
+        let fail =
+            |errno: rustix::io::Errno| RegisterError::Create { path: path.clone(), source: errno.into() };
+        let file = open(&path, OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC, Mode::RUSR | Mode::WUSR)
+            .map_err(fail)?;
+        flock(&file, FlockOperation::LockExclusive).map_err(fail)?;
+        Ok(file)
+    }
+}
+
+fn ids_in(path: PathBuf) -> Result<Vec<SandboxId>, FindError> {
+    Ok(entries(&path)
+        .map_err(|source| FindError::List { path, source })?
+        .into_iter()
+        .filter_map(|entry| SandboxId::try_from(entry.file_name().to_string_lossy().into_owned()).ok())
+        .collect())
+}
+
+fn entries(path: &std::path::Path) -> io::Result<Vec<fs::DirEntry>> {
+    match fs::read_dir(path) {
+        Ok(entries) => entries.collect(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,66 @@
+//! JSON files that are replaced whole, so that a reader or a crash never sees half of one.
+
+use serde::{Serialize, de::DeserializeOwned};
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+/// A record could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordError {
+    /// The file cannot be read.
+    #[error("cannot read {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The file cannot be written.
+    #[error("cannot write {}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The file holds something else.
+    #[error("{} is damaged", path.display())]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// Where.
+        source: serde_json::Error,
+    },
+}
+
+/// Reads the record at `path`; `None` when there is none.
+pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, RecordError> {
+    match fs::read(path) {
+        Ok(bytes) => serde_json::from_slice(&bytes)
+            .map(Some)
+            .map_err(|source| RecordError::Parse { path: path.to_owned(), source }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(RecordError::Read { path: path.to_owned(), source }),
+    }
+}
+
+/// Replaces the record at `path`. `durable` also survives a power cut, at the price of waiting for the disk.
+pub(crate) fn replace_json<T: Serialize>(path: &Path, value: &T, durable: bool) -> Result<(), RecordError> {
+    let fail = |source| RecordError::Write { path: path.to_owned(), source };
+    let bytes = serde_json::to_vec(value).map_err(|error| fail(error.into()))?;
+    let temporary = path.with_extension(format!("{}.tmp", std::process::id()));
+    let written = (|| {
+        let mut file = File::create(&temporary)?;
+        file.write_all(&bytes)?;
+        if durable {
+            file.sync_data()?;
+        }
+        fs::rename(&temporary, path)
+    })();
+    written.map_err(|source| {
+        // The half-written file is of no use to anybody; the record itself is untouched.
+        let _ = fs::remove_file(&temporary);
+        fail(source)
+    })
+}

@@ -1,0 +1,118 @@
+//! Starting a sandbox, and attaching to one that runs.
+
+use crate::attach::{AttachError, AttachStreams, Connection, connect};
+use crate::engine::Engine;
+use crate::failure::Failure;
+use crate::keeper::{self, SpawnError};
+use crate::sandbox::{FindError, LockError, RecordError, Status};
+use crate::stop::is_active;
+use std::time::Duration;
+
+/// How to start.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct StartOptions {
+    /// Which streams to take part in from the first byte on; none when it is to run by itself.
+    pub attach: Option<AttachStreams>,
+}
+
+/// A sandbox whose workload runs.
+#[derive(Debug)]
+pub struct Started {
+    /// Its ID.
+    pub id: String,
+    /// The line to its keeper, if one was asked for.
+    pub connection: Option<Connection>,
+}
+
+/// A sandbox cannot be started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// No sandbox goes by that name.
+    #[error(transparent)]
+    Find(#[from] FindError),
+    /// Its records cannot be read.
+    #[error("cannot read the records of sandbox {id}")]
+    Record {
+        /// Which.
+        id: String,
+        /// Why.
+        source: RecordError,
+    },
+    /// It cannot be locked.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// Its keeper is still taking down the last run.
+    #[error("sandbox {id} is still being taken down after its last run")]
+    Busy {
+        /// Which.
+        id: String,
+    },
+    /// It does not come to run.
+    #[error(transparent)]
+    Spawn(#[from] SpawnError),
+    /// It runs, but cannot be attached to.
+    #[error(transparent)]
+    Attach(#[from] AttachError),
+}
+
+impl Failure for StartError {
+    fn exit_code(&self) -> u8 {
+        if let Self::Spawn(error) = self { error.exit_code() } else { 125 }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Spawn(error) => error.hint(),
+            Self::Busy { .. } => Some("Try again in a moment.".to_owned()),
+            _ => None,
+        }
+    }
+}
+
+/// How long the taking down of an earlier run may hold up the next.
+const TAKING_DOWN: Duration = Duration::from_secs(20);
+
+impl Engine {
+    /// Starts a sandbox that does not run; one that does is left to run, and attached to if that was asked for.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub fn start(&self, name: &str, options: StartOptions) -> Result<Started, StartError> {
+        let sandbox = self.find(name)?;
+        let id = sandbox.id().to_string();
+        let _lock = sandbox.lock()?;
+        let status = || {
+            sandbox
+                .status()
+                .map_err(|source| StartError::Record { id: sandbox.id().short().to_owned(), source })
+        };
+        if matches!(status()?, Status::Starting | Status::Running(_) | Status::Restarting) {
+            let connection = options.attach.map(|streams| self.attach(&id, streams)).transpose()?;
+            return Ok(Started { id, connection });
+        }
+        // The keeper of the last run may be at its last steps.
+        if !sandbox.wait_for_keeper(TAKING_DOWN)? || is_active(&status()?) {
+            return Err(StartError::Busy { id: sandbox.id().short().to_owned() });
+        }
+        let spawned = keeper::spawn(&self.dirs, &sandbox, options.attach)?;
+        Ok(Started { id, connection: spawned.connection })
+    }
+
+    /// Opens a line to the keeper of a running sandbox.
+    ///
+    /// # Errors
+    /// See [`AttachError`].
+    pub fn attach(&self, name: &str, streams: AttachStreams) -> Result<Connection, AttachError> {
+        let sandbox = self.find(name)?;
+        let not_running = || AttachError::NotRunning { id: sandbox.id().short().to_owned() };
+        if !sandbox.status().is_ok_and(|status| is_active(&status)) {
+            return Err(not_running());
+        }
+        let path = sandbox.socket_path();
+        let socket = connect(&path).map_err(|source| match source.kind() {
+            std::io::ErrorKind::NotFound => not_running(),
+            _ => AttachError::Connect { path, source },
+        })?;
+        Connection::open(socket, streams, sandbox.definition.settings.terminal)
+    }
+}

@@ -1,0 +1,219 @@
+//! Stopping and killing sandboxes, and waiting for their end.
+
+use crate::attach::{AttachError, AttachStreams, Connection, KeeperFrame, connect};
+use crate::engine::Engine;
+use crate::failure::Failure;
+use crate::process::open_pidfd;
+use crate::sandbox::{FindError, RecordError, Running, Sandbox, Status};
+use crate::settings::Signal;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use std::fs::File;
+use std::io;
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+/// A sandbox cannot be signalled or waited for.
+#[derive(Debug, thiserror::Error)]
+pub enum StopError {
+    /// No sandbox goes by that name.
+    #[error(transparent)]
+    Find(#[from] FindError),
+    /// Its records cannot be read.
+    #[error("cannot read the records of sandbox {id}")]
+    Record {
+        /// Which.
+        id: String,
+        /// Why.
+        source: RecordError,
+    },
+    /// There is nothing to signal.
+    #[error("cannot signal sandbox {id}: it is not running")]
+    NotRunning {
+        /// Which.
+        id: String,
+    },
+    /// The kernel refuses.
+    #[error("cannot signal sandbox {id}")]
+    Signal {
+        /// Which.
+        id: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// The wish cannot be noted down.
+    #[error("cannot ask sandbox {id} to stop")]
+    Ask {
+        /// Which.
+        id: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// The line to its keeper broke.
+    #[error(transparent)]
+    Attach(#[from] AttachError),
+    /// Even SIGKILL did not end it.
+    #[error("sandbox {id} still runs {seconds} s after SIGKILL")]
+    Unkillable {
+        /// Which.
+        id: String,
+        /// How long was waited.
+        seconds: u64,
+    },
+}
+
+impl Failure for StopError {}
+
+/// How long a process may take to die of SIGKILL before we give up on it.
+const KILL_TIMEOUT: Duration = Duration::from_secs(30);
+
+impl Engine {
+    /// Asks the workload to stop with its stop signal, and after `timeout_s` seconds (the sandbox's own when `None`)
+    /// ends it with SIGKILL. A sandbox that does not run is left as it is. Returns its ID.
+    ///
+    /// # Errors
+    /// See [`StopError`].
+    pub fn stop(&self, name: &str, timeout_s: Option<u32>) -> Result<String, StopError> {
+        let sandbox = self.find(name)?;
+        self.stop_sandbox(&sandbox, timeout_s)?;
+        Ok(sandbox.id().to_string())
+    }
+
+    pub(crate) fn stop_sandbox(&self, sandbox: &Sandbox, timeout_s: Option<u32>) -> Result<(), StopError> {
+        let settings = &sandbox.definition.settings;
+        let timeout = Duration::from_secs(timeout_s.unwrap_or(settings.stop_timeout_s).into());
+        if !is_active(&status(sandbox)?) {
+            return Ok(());
+        }
+        request_stop(sandbox)?;
+        if let Status::Running(running) = status(sandbox)? {
+            if !timeout.is_zero() {
+                let signal =
+                    settings.stop_signal.map_or(sandbox.definition.process.stop_signal, Signal::number);
+                send(sandbox, &running, signal)?;
+                if wait_for_end(sandbox, Some(timeout))?.is_some() {
+                    return Ok(());
+                }
+            }
+            send(sandbox, &running, Signal::KILL.number())?;
+        }
+        match wait_for_end(sandbox, Some(KILL_TIMEOUT))? {
+            Some(_) => Ok(()),
+            None => Err(StopError::Unkillable {
+                id: sandbox.id().short().to_owned(),
+                seconds: KILL_TIMEOUT.as_secs(),
+            }),
+        }
+    }
+
+    /// Sends `signal` to the first process. One that ends it also ends its restart policy. Returns the ID.
+    ///
+    /// # Errors
+    /// See [`StopError`].
+    pub fn kill(&self, name: &str, signal: Signal) -> Result<String, StopError> {
+        let sandbox = self.find(name)?;
+        let Status::Running(running) = status(&sandbox)? else {
+            return Err(StopError::NotRunning { id: sandbox.id().short().to_owned() });
+        };
+        if signal == Signal::KILL || signal == Signal::TERM {
+            request_stop(&sandbox)?;
+        }
+        send(&sandbox, &running, signal.number())?;
+        Ok(sandbox.id().to_string())
+    }
+
+    /// Waits until the sandbox has ended, and gives its exit status; `None` when nobody saw it.
+    ///
+    /// # Errors
+    /// See [`StopError`].
+    pub fn wait(&self, name: &str) -> Result<Option<i32>, StopError> {
+        let sandbox = self.find(name)?;
+        if matches!(status(&sandbox)?, Status::Created) {
+            // As with podman: it waits for a start that may yet come.
+            while matches!(status(&sandbox)?, Status::Created) && sandbox.directory().exists() {
+                std::thread::sleep(Duration::from_millis(50));
+            }
+        }
+        Ok(wait_for_end(&sandbox, None)?.flatten())
+    }
+}
+
+/// Waits for the end of the sandbox's last run and of everything that is taken down after it. The outer `None` says
+/// that `timeout` passed first.
+pub(crate) fn wait_for_end(
+    sandbox: &Sandbox,
+    timeout: Option<Duration>,
+) -> Result<Option<Option<i32>>, StopError> {
+    let deadline = timeout.map(|timeout| Instant::now() + timeout);
+    loop {
+        if let Status::Exited(exit) = status(sandbox)? {
+            return Ok(Some(exit.code));
+        }
+        if !sandbox.directory().exists() {
+            return Ok(Some(None)); // It went at its end.
+        }
+        match connect(&sandbox.socket_path()) {
+            Ok(socket) => {
+                let mut connection = Connection::open(socket, AttachStreams::default(), false)?;
+                loop {
+                    if !readable_before(&connection, deadline) {
+                        return Ok(None);
+                    }
+                    match connection.recv()? {
+                        Some(KeeperFrame::Exited { code }) => return Ok(Some(code)),
+                        Some(_) => {}
+                        None => break, // The keeper died; somebody will take over.
+                    }
+                }
+            }
+            // The keeper has not come so far yet, or has just gone.
+            Err(_) => std::thread::sleep(Duration::from_millis(2)),
+        }
+        if deadline.is_some_and(|deadline| Instant::now() > deadline) {
+            return Ok(None);
+        }
+    }
+}
+
+fn readable_before(connection: &Connection, deadline: Option<Instant>) -> bool {
+    loop {
+        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        let timeout = left.map(|left| Timespec {
+            tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
+            tv_nsec: left.subsec_nanos().into(),
+        });
+        match poll(&mut [PollFd::new(connection, PollFlags::IN)], timeout.as_ref()) {
+            Ok(0) => return false,
+            Ok(_) => return true,
+            Err(_) => {} // Interrupted.
+        }
+    }
+}
+
+pub(crate) fn status(sandbox: &Sandbox) -> Result<Status, StopError> {
+    sandbox.status().map_err(|source| StopError::Record { id: sandbox.id().short().to_owned(), source })
+}
+
+/// Whether there is, or should be, a keeper.
+pub(crate) fn is_active(status: &Status) -> bool {
+    !matches!(status, Status::Created | Status::Exited(_))
+}
+
+/// Leaves word for the keeper that no restart is wanted.
+pub(crate) fn request_stop(sandbox: &Sandbox) -> Result<(), StopError> {
+    match File::create(sandbox.stop_requested_path()) {
+        // It has just ended by itself.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => {
+            other.map(drop).map_err(|source| StopError::Ask { id: sandbox.id().short().to_owned(), source })
+        }
+    }
+}
+
+fn send(sandbox: &Sandbox, running: &Running, signal: i32) -> Result<(), StopError> {
+    // One that has ended in the meantime needs no signal any more.
+    let Some(pidfd) = open_pidfd(running.pid, running.start_ticks) else { return Ok(()) };
+    match crate::process::kill(pidfd.as_fd(), signal) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(3) => Ok(()),
+        other => other.map_err(|source| StopError::Signal { id: sandbox.id().short().to_owned(), source }),
+    }
+}

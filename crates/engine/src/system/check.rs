@@ -1,0 +1,75 @@
+//! `system check`: whether everything is as it should be, and mending it.
+
+use super::SystemError;
+use crate::engine::Engine;
+use gaufre_net::Net;
+use serde::Serialize;
+
+/// What a check found.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct CheckReport {
+    /// What is wrong, a sentence each; with repair, what was wrong and has been mended.
+    pub problems: Vec<String>,
+    /// What could not be mended, and what the user can do.
+    pub unrepaired: Vec<String>,
+    /// What was looked at, in words for the user.
+    pub checked: Vec<String>,
+}
+
+impl Engine {
+    /// Verifies blobs, layers, images, sandboxes and the network; with `repair` it mends what it can.
+    ///
+    /// # Errors
+    /// See [`SystemError`]; what is wrong is no error but in the report.
+    pub fn system_check(&self, repair: bool) -> Result<CheckReport, SystemError> {
+        self.recover_all();
+        let mut report = CheckReport::default();
+        self.check_sandboxes(repair, &mut report)?;
+        self.check_network(repair, &mut report)?;
+        let store = self.store()?.check(repair).map_err(|error| SystemError::Check(error.into()))?;
+        report.problems.extend(store.findings.iter().map(ToString::to_string));
+        report
+            .checked
+            .push(format!("{} images, {} layers, {} blobs", store.images, store.layers, store.blobs));
+        Ok(report)
+    }
+
+    fn check_sandboxes(&self, repair: bool, report: &mut CheckReport) -> Result<(), SystemError> {
+        let catalog = self.catalog();
+        for path in catalog.leftovers(repair)? {
+            report.problems.push(format!("{} was left by a killed process", path.display()));
+        }
+        let sandboxes = catalog.list()?;
+        for sandbox in &sandboxes {
+            for layer in &sandbox.definition.image.layers {
+                if !self.store()?.has_layer(layer).unwrap_or(false) {
+                    let id = sandbox.id().short();
+                    report.unrepaired.push(format!(
+                        "sandbox {id} needs layer {layer}, which is not in the store: remove it (gaufre rm {id}) or pull {}",
+                        sandbox.definition.image.name
+                    ));
+                }
+            }
+        }
+        report.checked.push(format!("{} sandboxes", sandboxes.len()));
+        Ok(())
+    }
+
+    fn check_network(&self, repair: bool, report: &mut CheckReport) -> Result<(), SystemError> {
+        let net = Net::open(&self.dirs.run)?;
+        let live: Vec<String> = self.users()?.running;
+        for attachment in net.list()? {
+            if !live.contains(&attachment.id) {
+                report.problems.push(format!("address {} belongs to no sandbox that runs", attachment.ip));
+            }
+        }
+        if repair {
+            net.gc(&live.iter().map(String::as_str).collect::<Vec<_>>())?;
+            if let Err(error) = net.reconcile() {
+                report.unrepaired.push(format!("the bridge cannot be rebuilt: {error}"));
+            }
+        }
+        report.checked.push("the network".to_owned());
+        Ok(())
+    }
+}
