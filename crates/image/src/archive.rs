@@ -113,6 +113,3 @@ impl LayerSource for Archive {
         Ok(Box::new(VerifiedReader::new(section, self.from.clone(), layer, progress)?))
     }
 }
-
-#[cfg(test)]
-mod tests;
