@@ -1,0 +1,128 @@
+//! Containers reach each other, the host reaches them, and the rules come back if somebody takes them away.
+
+#[cfg(test)]
+mod tests {
+    use gaufre_tests::{Gaufre, Registry, free_port, get, run, tool, until};
+    use serde_json::Value;
+    use std::net::{SocketAddr, UdpSocket};
+    use std::time::Duration;
+
+    fn inspect(gaufre: &Gaufre, name: &str) -> Value {
+        let all: Value = serde_json::from_str(&gaufre.ok(&["inspect", name])).unwrap();
+        all[0].clone()
+    }
+
+    fn address(gaufre: &Gaufre, name: &str) -> String {
+        let inspected = inspect(gaufre, name);
+        let address = inspected["NetworkSettings"]["IPAddress"].as_str();
+        address.unwrap_or_else(|| panic!("no address: {inspected}")).to_owned()
+    }
+
+    fn web(gaufre: &Gaufre, registry: &Registry, options: &[&str]) {
+        let image = gaufre.pull(registry, "nginx");
+        gaufre.ok(&[&["run", "-d", "--name", "web"], options, &[&image]].concat());
+    }
+
+    /// A request in bash, for images without a client.
+    fn ask(host: &str) -> String {
+        format!("exec 3<>/dev/tcp/{host}/80 && printf 'GET / HTTP/1.0\\r\\n\\r\\n' >&3 && cat <&3")
+    }
+
+    #[test]
+    fn a_container_reaches_its_neighbour_by_address() {
+        let (registry, gaufre) = (Registry::with_images(), Gaufre::new());
+        web(&gaufre, &registry, &[]);
+        let base = gaufre.pull(&registry, "base");
+        let script = ask(&address(&gaufre, "web"));
+        until("the page", 20, || {
+            let said = gaufre.say(&["run", "--rm", &base, "bash", "-c", &script]);
+            said.out.contains("A page out of a container").then_some(())
+        });
+    }
+
+    #[test]
+    fn a_container_in_anothers_network_shares_its_loopback() {
+        let (registry, gaufre) = (Registry::with_images(), Gaufre::new());
+        web(&gaufre, &registry, &[]);
+        let base = gaufre.pull(&registry, "base");
+        let script = ask("127.0.0.1");
+        until("the page", 20, || {
+            let said = gaufre.say(&["run", "--rm", "--network=container:web", &base, "bash", "-c", &script]);
+            said.out.contains("A page out of a container").then_some(())
+        });
+    }
+
+    #[test]
+    fn a_container_in_the_hosts_network_sees_the_hosts_links() {
+        let (registry, gaufre) = (Registry::with_images(), Gaufre::new());
+        let base = gaufre.pull(&registry, "base");
+        let routes = |text: &str| {
+            text.lines().filter(|line| line.starts_with("eth") || line.starts_with("en")).count()
+        };
+        let inside = gaufre.ok(&["run", "--rm", "--network=host", &base, "cat", "/proc/net/route"]);
+        let outside = std::fs::read_to_string("/proc/net/route").unwrap();
+        assert_eq!(routes(&inside), routes(&outside));
+    }
+
+    #[test]
+    fn a_published_udp_port_carries_datagrams() {
+        let (registry, gaufre) = (Registry::with_images(), Gaufre::new());
+        let python = gaufre.pull(&registry, "python");
+        let script = "import socket\ns = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\ns.bind(('', 9))\n\
+                      while True:\n d, a = s.recvfrom(99)\n s.sendto(d.upper(), a)";
+        let port = free_port();
+        let publish = format!("127.0.0.1:{port}:9/udp");
+        gaufre.ok(&["run", "-d", "-p", &publish, &python, "python3", "-c", script]);
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+        let answer = until("a datagram", 20, || {
+            socket.send_to(b"syrup", ("127.0.0.1", port)).ok()?;
+            let mut bytes = [0; 99];
+            let (len, from) = socket.recv_from(&mut bytes).ok()?;
+            Some((bytes[..len].to_vec(), from.port()))
+        });
+        assert_eq!(answer, (b"SYRUP".to_vec(), port));
+    }
+
+    #[test]
+    fn rules_that_somebody_took_away_are_made_again() {
+        let (registry, gaufre) = (Registry::with_images(), Gaufre::new());
+        let port = free_port();
+        web(&gaufre, &registry, &["-p", &format!("127.0.0.1:{port}:80")]);
+        let page = || get(SocketAddr::from(([127, 0, 0, 1], port)), "/").filter(|answer| answer.0 == 200);
+        until("the page", 20, page);
+
+        // Ours is the table that knows the address of our container.
+        let inside = address(&gaufre, "web");
+        let tables = run(tool("nft").args(["list", "tables"]));
+        let ours: Vec<&str> = tables
+            .lines()
+            .filter_map(|line| line.strip_prefix("table "))
+            .filter(|table| run(tool("nft").args(["list", "table"]).args(table.split(' '))).contains(&inside))
+            .collect();
+        assert!(!ours.is_empty(), "no table knows {inside}:\n{tables}");
+        for table in ours {
+            run(tool("nft").args(["delete", "table"]).args(table.split(' ')));
+        }
+        assert_eq!(get(SocketAddr::from(([127, 0, 0, 1], port)), "/"), None, "a page without rules");
+
+        let base = gaufre.pull(&registry, "base");
+        gaufre.ok(&["run", "--rm", &base, "true"]);
+        until("the page after the rules came back", 20, page);
+    }
+
+    #[test]
+    fn names_and_name_servers_are_written_for_the_container() {
+        let (registry, gaufre) = (Registry::with_images(), Gaufre::new());
+        let base = gaufre.pull(&registry, "base");
+        let options =
+            ["run", "--rm", "--add-host", "iron:10.1.2.3", "--dns", "192.0.2.53", "--hostname", "waffle"];
+        let script = "cat /etc/hosts /etc/resolv.conf /etc/hostname";
+        let said = gaufre.ok(&[&options[..], &[&base, "bash", "-c", script]].concat());
+        let has = |a: &str, b: &str| said.lines().any(|line| line.contains(a) && line.contains(b));
+        assert!(has("10.1.2.3", "iron"), "{said}");
+        assert!(has("nameserver", "192.0.2.53"), "{said}");
+        assert!(has("127.0.0.1", "localhost"), "{said}");
+        assert!(said.ends_with("waffle\n"), "{said}");
+    }
+}
