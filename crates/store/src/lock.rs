@@ -12,7 +12,7 @@ use rustix::io::Errno;
 /// drops it after the image has been inserted. Any number of processes hold one at a time.
 #[derive(Debug)]
 pub struct Lease {
-    _lock: OwnedFd,
+    lock: OwnedFd,
 }
 
 impl Lease {
@@ -20,13 +20,20 @@ impl Lease {
     pub(crate) fn shared(locks: impl AsFd) -> io::Result<Self> {
         let file = open_lock_file(locks, "lease")?;
         wait_for(&file, FlockOperation::LockShared)?;
-        Ok(Self { _lock: file })
+        Ok(Self { lock: file })
     }
 
     /// Takes the lease for the collector alone; `None` while any other process holds one.
     pub(crate) fn try_exclusive(locks: impl AsFd) -> io::Result<Option<Self>> {
         let file = open_lock_file(locks, "lease")?;
-        Ok(try_lock(&file)?.then_some(Self { _lock: file }))
+        Ok(try_lock(&file)?.then_some(Self { lock: file }))
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        // Closing alone would leave it locked while a child that was just forked still has a copy.
+        let _ = rustix::fs::flock(&self.lock, FlockOperation::Unlock);
     }
 }
 
