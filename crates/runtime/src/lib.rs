@@ -1,1 +1,80 @@
-//! TODO
+//! The OCI runtime as a library: from a bundle to a sandbox.
+//!
+//! [`create`] makes a sandbox from a configuration ([`oci_spec::runtime::Spec`]) and a root file system: namespaces,
+//! cgroup, mounts, devices, terminal. Its first process then waits, already under the workload's identity, until
+//! [`Created::start`] executes the workload. [`exec`] runs another process in it. A sandbox is its process (by pidfd)
+//! and its [`cgroup::Cgroup`]; nothing has to stay running for it.
+//!
+//! The calling process must have no other threads: clone3(2) copies only the calling one, and the copy goes on with
+//! ordinary code. The `gaufre-oci` binary is a thin face on this library.
+//!
+//! ```
+//! // The configuration that `gaufre-oci spec` writes; an engine builds its own from the same pieces.
+//! let mut spec = gaufre_runtime::spec::default_spec();
+//! spec.set_hostname(Some("waffle".to_owned()));
+//! let cgroup = gaufre_runtime::cgroup_of("example", &spec)?;
+//! assert_eq!(cgroup.name(), std::path::Path::new("gaufre/example"));
+//! # Ok::<(), gaufre_runtime::cgroup::CgroupError>(())
+//! ```
+//!
+//! Running it (as root):
+//!
+//! ```no_run
+//! use gaufre_runtime::{CreateRequest, Rootfs, Stdio, create, wait};
+//! use std::os::fd::AsFd;
+//!
+//! let spec = gaufre_runtime::spec::default_spec();
+//! let created = create(CreateRequest {
+//!     id: "example",
+//!     spec: &spec,
+//!     bundle: std::path::Path::new("/bundle"),
+//!     rootfs: Rootfs::Path,
+//!     stdio: Stdio::inherit(),
+//!     preserve_fds: &[],
+//!     start_socket: None,
+//! })?;
+//! let running = created.start()?;
+//! let exit = wait(running.pidfd.as_fd())?;
+//! running.cgroup.delete()?;
+//! std::process::exit(exit.code().into());
+//! # #[allow(unreachable_code)]
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+pub mod cgroup;
+mod create;
+mod exec;
+mod gate;
+mod init;
+mod namespaces;
+mod process;
+mod procfs;
+mod rootfs;
+mod seal;
+pub mod seccomp;
+pub mod spec;
+mod start;
+pub mod state;
+mod step;
+mod sys;
+mod sysctl;
+mod threads;
+mod wait;
+
+pub use create::{CreateError, CreateRequest, Rootfs, cgroup_of, create};
+pub use exec::{ExecError, ExecProcess, ExecRequest, exec};
+pub use process::capabilities::available_capabilities;
+pub use process::plan::ProcessError;
+pub use process::stdio::{Stdio, Streams};
+pub use seal::{run_sealed, sealed_exe};
+pub use start::{Created, Running, StartError, start_at, start_socket};
+pub use step::StepError;
+pub use wait::{Exit, kill, wait};
+
+/// A copy of a descriptor that this process inherited under an agreed number (`--preserve-fds`, `LISTEN_FDS`).
+///
+/// # Errors
+/// Nothing is open under that number.
+pub fn inherited_fd(number: i32) -> std::io::Result<std::os::fd::OwnedFd> {
+    sys::fds::inherited(number).map_err(Into::into)
+}

@@ -1,0 +1,118 @@
+//! Which device nodes a sandbox may use: the rules of `linux.resources.devices`.
+
+use oci_spec::runtime::{LinuxDeviceCgroup, LinuxDeviceCgroupBuilder, LinuxDeviceType};
+
+use super::CgroupError;
+use super::setting::unsupported;
+
+/// The rules for a container that was asked for nothing special: no device but the harmless ones, any node may be
+/// made (not opened).
+pub fn default_rules() -> Vec<LinuxDeviceCgroup> {
+    let mut rules = vec![rule(false, LinuxDeviceType::A, None, None, "rwm")];
+    rules.extend(always_allowed());
+    rules
+}
+
+/// The rules in force: those of the configuration, then what every container may use. No rules, no control.
+pub(super) fn effective(rules: &[LinuxDeviceCgroup]) -> Vec<LinuxDeviceCgroup> {
+    if rules.is_empty() {
+        return Vec::new();
+    }
+    let everything = rules.len() == 1 && rules.iter().all(|rule| rule.allow() && is_all(rule));
+    if everything {
+        return rules.to_vec();
+    }
+    let mut rules = rules.to_vec();
+    for extra in always_allowed() {
+        if !rules.contains(&extra) {
+            rules.push(extra);
+        }
+    }
+    rules
+}
+
+fn always_allowed() -> impl Iterator<Item = LinuxDeviceCgroup> {
+    use LinuxDeviceType::{B, C};
+    let usable = [(1, 3), (1, 5), (1, 7), (1, 8), (1, 9), (5, 0), (5, 1), (5, 2)];
+    [rule(true, C, None, None, "m"), rule(true, B, None, None, "m")]
+        .into_iter()
+        .chain(usable.map(|(major, minor)| rule(true, C, Some(major), Some(minor), "rwm")))
+        .chain([rule(true, C, Some(136), None, "rwm")])
+}
+
+fn rule(
+    allow: bool,
+    kind: LinuxDeviceType,
+    major: Option<i64>,
+    minor: Option<i64>,
+    access: &str,
+) -> LinuxDeviceCgroup {
+    let mut rule = LinuxDeviceCgroupBuilder::default().allow(allow).typ(kind).access(access);
+    if let Some(major) = major {
+        rule = rule.major(major);
+    }
+    if let Some(minor) = minor {
+        rule = rule.minor(minor);
+    }
+    rule.build().unwrap_or_default()
+}
+
+/// Whether the rule is about every device.
+pub(super) fn is_all(rule: &LinuxDeviceCgroup) -> bool {
+    matches!(rule.typ(), None | Some(LinuxDeviceType::A))
+}
+
+/// The rule as devices.allow and devices.deny take it.
+pub(super) fn v1_value(rule: &LinuxDeviceCgroup) -> Result<String, CgroupError> {
+    if is_all(rule) {
+        return Ok("a".to_owned());
+    }
+    let kind = match rule.typ() {
+        Some(LinuxDeviceType::B) => "b",
+        Some(LinuxDeviceType::C | LinuxDeviceType::U) => "c",
+        _ => return Err(unsupported("devices", "a rule can be about types a, b and c only")),
+    };
+    Ok(format!("{kind} {}:{} {}", part(rule.major())?, part(rule.minor())?, access(rule)?))
+}
+
+/// A major or minor number; None and negative mean any.
+fn part(number: Option<i64>) -> Result<String, CgroupError> {
+    Ok(specific(number)?.map_or("*".to_owned(), |number| number.to_string()))
+}
+
+/// A major or minor number, None for any.
+pub(super) fn specific(number: Option<i64>) -> Result<Option<u32>, CgroupError> {
+    match number {
+        Some(number) if number >= 0 => match u32::try_from(number) {
+            Ok(number) => Ok(Some(number)),
+            Err(_) => Err(unsupported("devices", "a device number is too big")),
+        },
+        _ => Ok(None),
+    }
+}
+
+/// The letters r, w and m of a rule; without any, all.
+pub(super) fn access(rule: &LinuxDeviceCgroup) -> Result<&str, CgroupError> {
+    let access = rule.access().as_deref().filter(|access| !access.is_empty()).unwrap_or("rwm");
+    if access.bytes().all(|letter| matches!(letter, b'r' | b'w' | b'm')) {
+        return Ok(access);
+    }
+    Err(unsupported("devices", "access is made of r, w and m only"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rules_read_as_the_kernel_writes_them() {
+        let values: Vec<_> = default_rules().iter().map(|rule| v1_value(rule).unwrap()).collect();
+        assert_eq!(values[..4], ["a", "c *:* m", "b *:* m", "c 1:3 rwm"]);
+    }
+
+    #[test]
+    fn a_group_without_rules_stays_without_control() {
+        assert!(effective(&[]).is_empty());
+        assert_eq!(effective(&[rule(true, LinuxDeviceType::A, None, None, "rwm")]).len(), 1);
+    }
+}

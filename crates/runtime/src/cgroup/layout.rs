@@ -1,0 +1,74 @@
+//! Which cgroup hierarchies this host has: v2 alone, v1 alone, or hybrid (v1 controllers beside an empty v2).
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::CgroupError;
+
+const ROOT: &str = "/sys/fs/cgroup";
+/// `CGROUP2_SUPER_MAGIC` of linux/magic.h.
+const CGROUP2_MAGIC: i64 = 0x6367_7270;
+
+/// The hierarchies of this host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Layout {
+    /// All controllers on cgroup v2.
+    V2,
+    /// Controllers on v1.
+    V1 {
+        /// Each v1 hierarchy's controllers (a named one's as `name=systemd`) and root directory.
+        hierarchies: Vec<(Vec<String>, PathBuf)>,
+        /// The v2 hierarchy beside them, on a hybrid host.
+        unified: Option<PathBuf>,
+    },
+}
+
+impl Layout {
+    /// Looks at /sys/fs/cgroup: its file system tells v2; else /proc/self/cgroup lists the v1 hierarchies.
+    ///
+    /// # Errors
+    /// There is no cgroup file system.
+    pub fn detect() -> Result<Self, CgroupError> {
+        if is_v2(Path::new(ROOT)) {
+            return Ok(Self::V2);
+        }
+        let list =
+            fs::read_to_string("/proc/self/cgroup").map_err(|source| CgroupError::NoHierarchy { source })?;
+        let hierarchies: Vec<_> = list.lines().filter_map(hierarchy).collect();
+        let unified = PathBuf::from(ROOT).join("unified");
+        let unified = is_v2(&unified).then_some(unified);
+        if hierarchies.is_empty() && unified.is_none() {
+            return Err(CgroupError::NoHierarchy { source: std::io::ErrorKind::NotFound.into() });
+        }
+        Ok(Self::V1 { hierarchies, unified })
+    }
+
+    /// The root of the v2 hierarchy, where there is one.
+    pub(super) fn unified(&self) -> Option<&Path> {
+        match self {
+            Self::V2 => Some(Path::new(ROOT)),
+            Self::V1 { unified, .. } => unified.as_deref(),
+        }
+    }
+
+    /// The v1 hierarchies.
+    pub(super) fn legacy(&self) -> impl Iterator<Item = (&[String], &Path)> {
+        let hierarchies = match self {
+            Self::V2 => &[][..],
+            Self::V1 { hierarchies, .. } => hierarchies,
+        };
+        hierarchies.iter().map(|(controllers, root)| (controllers.as_slice(), root.as_path()))
+    }
+}
+
+/// One line of /proc/self/cgroup, `9:cpu,cpuacct:/path`, where that hierarchy is mounted in the usual place.
+fn hierarchy(line: &str) -> Option<(Vec<String>, PathBuf)> {
+    let mut fields = line.splitn(3, ':');
+    let names = fields.nth(1).filter(|names| !names.is_empty())?;
+    let root = PathBuf::from(ROOT).join(names.strip_prefix("name=").unwrap_or(names));
+    root.is_dir().then(|| (names.split(',').map(str::to_owned).collect(), root))
+}
+
+fn is_v2(dir: &Path) -> bool {
+    rustix::fs::statfs(dir).is_ok_and(|fs| fs.f_type == CGROUP2_MAGIC)
+}

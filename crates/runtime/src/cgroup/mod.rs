@@ -1,0 +1,216 @@
+//! The sandbox's control group, on cgroup v1, v2 and hybrid hosts alike.
+//!
+//! A [`Cgroup`] is a name and the directories that belong to it, one for v2 or one for each v1 hierarchy. It can be
+//! stored (serde) and used again by another process: nothing but the directories is its state.
+
+mod control;
+mod devices;
+mod ebpf;
+mod error;
+mod layout;
+mod remove;
+mod setting;
+mod stats;
+mod v1;
+mod v2;
+
+use std::fs;
+use std::io::ErrorKind;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use oci_spec::runtime::LinuxResources;
+use rustix::fs::{Mode, OFlags};
+use serde::{Deserialize, Serialize};
+
+pub use devices::default_rules as default_device_rules;
+pub use error::CgroupError;
+pub use layout::Layout;
+pub use stats::Stats;
+
+/// A control group of one sandbox.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cgroup {
+    /// The name below each hierarchy's root, without a leading slash.
+    name: PathBuf,
+    /// The v2 directory, on v2 and hybrid hosts.
+    unified: Option<PathBuf>,
+    /// The v1 directories with their controllers, on v1 and hybrid hosts.
+    legacy: Vec<Hierarchy>,
+}
+
+/// One v1 hierarchy's directory of a group.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Hierarchy {
+    controllers: Vec<String>,
+    dir: PathBuf,
+}
+
+/// Descriptors through which a new process enters a group: made before the clone, used after it.
+#[derive(Debug)]
+pub(crate) struct Entrance {
+    /// For `CLONE_INTO_CGROUP`.
+    pub(crate) unified: Option<OwnedFd>,
+    /// The v1 `cgroup.procs` files, open for writing.
+    pub(crate) legacy: Vec<OwnedFd>,
+}
+
+impl Cgroup {
+    /// Names the group `path` of the configuration's `linux.cgroupsPath` on this host, making nothing.
+    ///
+    /// # Errors
+    /// A path with `..`, or a host without any cgroup file system at /sys/fs/cgroup.
+    pub fn at(path: &Path) -> Result<Self, CgroupError> {
+        let layout = Layout::detect()?;
+        let name: PathBuf = path.strip_prefix("/").unwrap_or(path).to_owned();
+        let plain = name.components().all(|part| matches!(part, std::path::Component::Normal(_)));
+        if !plain || name.as_os_str().is_empty() {
+            return Err(CgroupError::Name { path: path.to_owned() });
+        }
+        let unified = layout.unified().map(|root| root.join(&name));
+        let legacy = layout
+            .legacy()
+            .map(|(controllers, root)| Hierarchy { controllers: controllers.to_vec(), dir: root.join(&name) })
+            .collect();
+        Ok(Self { name, unified, legacy })
+    }
+
+    /// Makes the group's directories and applies `resources`, so that limits hold from the first process on.
+    /// What was made is removed again if anything fails.
+    ///
+    /// # Errors
+    /// A directory that cannot be made, or a limit that cannot be applied: the error names the field.
+    pub fn create(&self, resources: Option<&LinuxResources>) -> Result<(), CgroupError> {
+        let made = self.make_dirs().and_then(|()| match resources {
+            Some(resources) => self.apply(resources),
+            None => Ok(()),
+        });
+        if made.is_err() {
+            // The first failure is the one to report; an empty group left over is found by the next delete.
+            let _ = self.delete();
+        }
+        made
+    }
+
+    fn make_dirs(&self) -> Result<(), CgroupError> {
+        if let Some(dir) = &self.unified {
+            v2::make(dir, &self.name, self.legacy.is_empty())?;
+        }
+        for hierarchy in &self.legacy {
+            v1::make(&hierarchy.dir, &self.name, &hierarchy.controllers)?;
+        }
+        Ok(())
+    }
+
+    /// Applies limits to an existing group.
+    ///
+    /// # Errors
+    /// As for [`Cgroup::create`].
+    pub fn apply(&self, resources: &LinuxResources) -> Result<(), CgroupError> {
+        let settings = if self.is_v2() { v2::settings(resources)? } else { v1::settings(resources)? };
+        for setting in settings {
+            setting.write(self.controller_dir(setting.controller))?;
+        }
+        if let (true, Some(dir), Some(rules)) = (self.is_v2(), &self.unified, resources.devices()) {
+            ebpf::attach(dir, rules)?;
+        }
+        Ok(())
+    }
+
+    /// Opens what a new process needs to enter the group.
+    pub(crate) fn entrance(&self) -> Result<Entrance, CgroupError> {
+        let open = |path: &Path, flags: OFlags| {
+            rustix::fs::open(path, flags | OFlags::CLOEXEC, Mode::empty())
+                .map_err(|source| CgroupError::Enter { path: path.to_owned(), source: source.into() })
+        };
+        let unified =
+            self.unified.as_deref().map(|dir| open(dir, OFlags::PATH | OFlags::DIRECTORY)).transpose()?;
+        let legacy =
+            self.legacy.iter().map(|hierarchy| open(&hierarchy.dir.join("cgroup.procs"), OFlags::WRONLY));
+        Ok(Entrance { unified, legacy: legacy.collect::<Result<_, _>>()? })
+    }
+
+    /// The group's name below each hierarchy's root.
+    pub fn name(&self) -> &Path {
+        &self.name
+    }
+
+    /// The directory that holds the files of `controller` (`"memory"`, `"pids"`...), where this host has it.
+    pub fn controller_dir(&self, controller: &str) -> Option<&Path> {
+        if self.is_v2() {
+            return self.unified.as_deref();
+        }
+        self.legacy
+            .iter()
+            .find(|hierarchy| hierarchy.controllers.iter().any(|name| name == controller))
+            .map(|hierarchy| hierarchy.dir.as_path())
+    }
+
+    /// Whether all controllers are on cgroup v2.
+    pub fn is_v2(&self) -> bool {
+        self.unified.is_some() && self.legacy.is_empty()
+    }
+
+    /// Whether there is a v2 hierarchy beside v1 ones.
+    pub(crate) fn is_hybrid(&self) -> bool {
+        self.unified.is_some() && !self.legacy.is_empty()
+    }
+
+    /// The controllers of each v1 hierarchy.
+    pub(crate) fn legacy_controllers(&self) -> impl Iterator<Item = &[String]> {
+        self.legacy.iter().map(|hierarchy| hierarchy.controllers.as_slice())
+    }
+
+    /// The directory in the v1 hierarchy with these controllers; None: in the v2 hierarchy.
+    pub(crate) fn dir_of(&self, controllers: Option<&[String]>) -> Option<&Path> {
+        let Some(controllers) = controllers else { return self.unified.as_deref() };
+        self.legacy
+            .iter()
+            .find(|hierarchy| hierarchy.controllers == controllers)
+            .map(|hierarchy| hierarchy.dir.as_path())
+    }
+
+    /// Whether any of the group's directories exists.
+    pub fn exists(&self) -> bool {
+        self.dirs().any(Path::exists)
+    }
+
+    /// The group's directories, v2's first.
+    fn dirs(&self) -> impl Iterator<Item = &Path> {
+        self.unified
+            .iter()
+            .map(PathBuf::as_path)
+            .chain(self.legacy.iter().map(|hierarchy| hierarchy.dir.as_path()))
+    }
+
+    /// The processes in the group and its sub-groups. A group that is gone has none.
+    ///
+    /// # Errors
+    /// The group's files cannot be read.
+    pub fn procs(&self) -> Result<Vec<i32>, CgroupError> {
+        let mut pids = Vec::new();
+        for dir in self.dirs() {
+            collect_procs(dir, &mut pids)?;
+        }
+        pids.sort_unstable();
+        pids.dedup();
+        Ok(pids)
+    }
+}
+
+fn collect_procs(dir: &Path, pids: &mut Vec<i32>) -> Result<(), CgroupError> {
+    let wrap = |source| CgroupError::Read { path: dir.to_owned(), source };
+    match fs::read_to_string(dir.join("cgroup.procs")) {
+        Ok(text) => pids.extend(text.lines().filter_map(|line| line.parse::<i32>().ok())),
+        // A threaded v2 sub-group refuses to list processes; they are listed by its ancestor.
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Unsupported) => return Ok(()),
+        Err(error) if error.raw_os_error() == Some(libc::ENODEV) => return Ok(()),
+        Err(error) => return Err(wrap(error)),
+    }
+    for entry in fs::read_dir(dir).map_err(wrap)?.flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            collect_procs(&entry.path(), pids)?;
+        }
+    }
+    Ok(())
+}

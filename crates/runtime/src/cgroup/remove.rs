@@ -1,0 +1,54 @@
+//! Removing a group.
+
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use super::{Cgroup, CgroupError};
+
+/// A process that was just reaped may hold its group for a moment longer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+impl Cgroup {
+    /// Removes the group and the sub-groups that the sandbox made. A group that is gone already is success.
+    ///
+    /// All directories are tried, whatever fails.
+    ///
+    /// # Errors
+    /// The first directory that could not be removed: it still holds processes.
+    pub fn delete(&self) -> Result<(), CgroupError> {
+        let deadline = Instant::now() + PATIENCE;
+        let mut first = Ok(());
+        for dir in self.dirs() {
+            let removed =
+                remove(dir, deadline).map_err(|source| CgroupError::Remove { path: dir.to_owned(), source });
+            first = first.and(removed);
+        }
+        first
+    }
+}
+
+fn remove(dir: &Path, deadline: Instant) -> io::Result<()> {
+    let mut pause = Duration::from_micros(100);
+    loop {
+        match fs::remove_dir(dir) {
+            Ok(()) => return Ok(()),
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            Err(error) if error.raw_os_error() != Some(libc::EBUSY) || Instant::now() > deadline => {
+                return Err(error);
+            }
+            Err(_) => remove_children(dir, deadline),
+        }
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(Duration::from_millis(10));
+    }
+}
+
+/// Removes what can be removed below `dir`; what cannot shows in the next attempt on `dir` itself.
+fn remove_children(dir: &Path, deadline: Instant) {
+    let Ok(entries) = fs::read_dir(dir) else { return };
+    for entry in entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
+        let _ = remove(&entry.path(), deadline);
+    }
+}

@@ -1,0 +1,140 @@
+//! The channel between the runtime and the sandbox's init.
+//!
+//! Channel design: a pair of connected SEQPACKET sockets, one message per packet. Init reports `Ready` (with the
+//! console's master as ancillary data where there is one) or `Failed`, then waits for `Go`. After `Go` it executes
+//! the workload: its end is close-on-exec, so the end of the stream means success and `Failed` the reason why not.
+//! A process that dies closes its end, hence no reader can wait for ever. A runtime that ends between create and
+//! start hands init a listening socket instead, on which the later `start` connects and then speaks the same words.
+
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::io::{Errno, IoSlice, IoSliceMut};
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
+};
+
+use crate::step::StepError;
+
+/// Longer texts are cut: a path inside may be as long as an attacker likes.
+const MESSAGE_BYTES: usize = 8192;
+
+const READY: u8 = b'R';
+const FAILED: u8 = b'F';
+const GO: u8 = b'G';
+
+/// What one side told the other.
+#[derive(Debug)]
+pub(crate) enum Message {
+    /// The sandbox is complete; the console's master where one was asked for.
+    Ready(Option<OwnedFd>),
+    /// A step failed; the process ends.
+    Failed(StepError),
+    /// Execute the workload.
+    Go,
+    /// The other side closed its end: it executed the workload, or died.
+    End,
+}
+
+/// A connected pair: the runtime's end and init's.
+pub(crate) fn pair() -> rustix::io::Result<(OwnedFd, OwnedFd)> {
+    socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
+}
+
+/// Reports that the sandbox is complete.
+pub(crate) fn send_ready(channel: BorrowedFd<'_>, console: Option<BorrowedFd<'_>>) -> rustix::io::Result<()> {
+    send(channel, &[READY], console)
+}
+
+/// Lets init go on.
+pub(crate) fn send_go(channel: BorrowedFd<'_>) -> rustix::io::Result<()> {
+    send(channel, &[GO], None)
+}
+
+/// Reports a failed step.
+pub(crate) fn send_failed(channel: BorrowedFd<'_>, error: &StepError) -> rustix::io::Result<()> {
+    let mut message = vec![FAILED];
+    message.extend_from_slice(&error.errno().to_ne_bytes());
+    // A character cut in half is replaced by the reader.
+    let text = error.what().as_bytes();
+    let text = text.get(..MESSAGE_BYTES - 16).unwrap_or(text);
+    message.extend_from_slice(text);
+    send(channel, &message, None)
+}
+
+fn send(channel: BorrowedFd<'_>, bytes: &[u8], fd: Option<BorrowedFd<'_>>) -> rustix::io::Result<()> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    let fds: Vec<BorrowedFd<'_>> = fd.into_iter().collect();
+    if !fds.is_empty() {
+        control.push(SendAncillaryMessage::ScmRights(&fds));
+    }
+    rustix::io::retry_on_intr(|| sendmsg(channel, &[IoSlice::new(bytes)], &mut control, SendFlags::NOSIGNAL))
+        .map(drop)
+}
+
+/// Waits for the next message.
+pub(crate) fn receive(channel: BorrowedFd<'_>) -> rustix::io::Result<Message> {
+    let mut bytes = vec![0; MESSAGE_BYTES];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let received = rustix::io::retry_on_intr(|| {
+        recvmsg(channel, &mut [IoSliceMut::new(&mut bytes)], &mut control, RecvFlags::CMSG_CLOEXEC)
+    });
+    let len = match received {
+        Ok(received) => received.bytes,
+        Err(Errno::CONNRESET) => 0,
+        Err(error) => return Err(error),
+    };
+    let fd = control.drain().find_map(|message| match message {
+        RecvAncillaryMessage::ScmRights(mut fds) => fds.next(),
+        _ => None,
+    });
+    Ok(match bytes.get(..len) {
+        Some([READY, ..]) => Message::Ready(fd),
+        Some([GO, ..]) => Message::Go,
+        Some([FAILED, a, b, c, d, text @ ..]) => {
+            let what = String::from_utf8_lossy(text).into_owned();
+            Message::Failed(match i32::from_ne_bytes([*a, *b, *c, *d]) {
+                0 => StepError::rule(what),
+                errno => StepError::new(what, std::io::Error::from_raw_os_error(errno)),
+            })
+        }
+        _ => Message::End,
+    })
+}
+
+/// Where init waits for `Go`, and whom it tells that the workload could not be executed.
+#[derive(Debug)]
+pub(crate) enum StartGate {
+    /// The process that created the sandbox starts it as well.
+    Channel(OwnedFd),
+    /// Another process will connect to this listening SEQPACKET socket.
+    Listener(OwnedFd),
+}
+
+impl StartGate {
+    /// Waits until the sandbox is started, and gives the channel for reporting a failure to execute.
+    ///
+    /// A starter that connects and dies before its word is forgotten; the next may come.
+    pub(crate) fn wait(self) -> Result<OwnedFd, StepError> {
+        use crate::step::Step;
+        match self {
+            Self::Channel(channel) => {
+                match receive(channel.as_fd()).step(|| "could not wait for the start")? {
+                    Message::Go => Ok(channel),
+                    _ => Err(StepError::rule("the runtime ended before it started the sandbox")),
+                }
+            }
+            Self::Listener(listener) => loop {
+                let accepted =
+                    rustix::io::retry_on_intr(|| rustix::net::accept_with(&listener, SocketFlags::CLOEXEC));
+                let channel = accepted.step(|| "could not wait for the start")?;
+                if let Ok(Message::Go) = receive(channel.as_fd()) {
+                    return Ok(channel);
+                }
+            },
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! From a process of ours to the workload, step by step. The order matters: each step still has the privileges that
+//! it needs, and the filter comes when almost nothing is left to be done.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+use rustix::process::fchdir;
+
+use super::plan::ProcessPlan;
+use super::{rlimits, stdio};
+use crate::rootfs::root::{Links, open_within};
+use crate::step::{Step, StepError};
+use crate::sys;
+
+/// Writes the process's oom_score_adj through `proc`, a directory known to be the host's procfs.
+pub(crate) fn set_oom_score_adj(plan: &ProcessPlan, proc: BorrowedFd<'_>) -> Result<(), StepError> {
+    let Some(score) = plan.oom_score_adj else { return Ok(()) };
+    crate::procfs::write(proc, "self/oom_score_adj", score.to_string().as_bytes())
+        .step(|| format!("could not set process.oomScoreAdj to {score}"))
+}
+
+/// Everything up to the point where the process only waits to be started. It is in its namespaces and its root.
+pub(crate) fn prepare(plan: &ProcessPlan, kept: &stdio::Kept) -> Result<(), StepError> {
+    rlimits::apply(&plan.rlimits)?;
+    if let Some(value) = plan.io_priority {
+        sys::exec::set_io_priority(value).step(|| "could not set process.ioPriority")?;
+    }
+    if let Some(domain) = plan.personality {
+        sys::exec::set_personality(domain).step(|| "could not set linux.personality")?;
+    }
+    enter_cwd(plan)?;
+    kept.give_pipes_to(plan.uid, plan.gid)?;
+    plan.capabilities.drop_bounding()?;
+    change_user(plan)?;
+    plan.capabilities.apply(filter_needs_admin(plan))?;
+    plan.capabilities.raise_ambient()?;
+    if plan.no_new_privileges {
+        rustix::thread::set_no_new_privs(true).step(|| "could not set no_new_privs")?;
+    }
+    rustix::process::umask(Mode::from_raw_mode(plan.umask));
+    Ok(())
+}
+
+/// The last steps, after the start: descriptors, signals, filter, program. Returns only on failure, with the
+/// channel on which to report it.
+pub(crate) fn execute(
+    plan: &ProcessPlan,
+    kept: stdio::Kept,
+    channel: OwnedFd,
+) -> (Option<OwnedFd>, StepError) {
+    let channel = match kept.put_in_place(channel) {
+        Ok(channel) => channel,
+        Err(error) => return (None, error),
+    };
+    sys::signals::reset();
+    let error = match install_filter(plan) {
+        Ok(()) => plan.program.execute(),
+        Err(error) => error,
+    };
+    (Some(channel), error)
+}
+
+/// Enters `process.cwd`, resolved within the root and made where missing. A magic link (/proc/self/fd/N) is refused:
+/// it could lead to a directory outside.
+fn enter_cwd(plan: &ProcessPlan) -> Result<(), StepError> {
+    let what = || format!("the working directory {} cannot be used", plan.cwd.display());
+    let flags = OFlags::PATH | OFlags::DIRECTORY;
+    let root = rustix::fs::open("/", flags | OFlags::CLOEXEC, Mode::empty()).step(what)?;
+    let cwd = match open_within(root.as_fd(), &plan.cwd, flags, Links::Within) {
+        Err(Errno::NOENT) => crate::rootfs::root::Root::new(root).ensure_dir(&plan.cwd, Links::Within)?,
+        other => other.step(what)?,
+    };
+    fchdir(&cwd).step(what)?;
+    // The kernel marks a directory that the root does not hold.
+    let name = rustix::process::getcwd(Vec::new()).step(what)?;
+    if name.to_bytes().starts_with(b"/") { Ok(()) } else { Err(StepError::new(what(), Errno::XDEV)) }
+}
+
+fn change_user(plan: &ProcessPlan) -> Result<(), StepError> {
+    use rustix::thread::{set_keep_capabilities, set_thread_groups, set_thread_res_gid, set_thread_res_uid};
+    let what = || format!("could not become user {}:{}", plan.uid.as_raw(), plan.gid.as_raw());
+    set_keep_capabilities(true).step(what)?;
+    set_thread_groups(&plan.groups).step(what)?;
+    set_thread_res_gid(plan.gid, plan.gid, plan.gid).step(what)?;
+    set_thread_res_uid(plan.uid, plan.uid, plan.uid).step(what)?;
+    set_keep_capabilities(false).step(what)
+}
+
+/// Without no_new_privs only `CAP_SYS_ADMIN` may install a filter: it is kept until then, whoever the user is.
+fn filter_needs_admin(plan: &ProcessPlan) -> bool {
+    plan.filter.is_some() && !plan.no_new_privileges
+}
+
+fn install_filter(plan: &ProcessPlan) -> Result<(), StepError> {
+    let Some(filter) = &plan.filter else { return Ok(()) };
+    sys::seccomp::install(&filter.program, filter.flags)
+        .step(|| "could not install the system call filter")?;
+    if filter_needs_admin(plan) { plan.capabilities.apply(false) } else { Ok(()) }
+}

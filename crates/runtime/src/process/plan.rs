@@ -1,0 +1,128 @@
+//! `process` of the configuration, checked and made ready to be applied inside.
+
+use std::path::PathBuf;
+
+use oci_spec::runtime::{IOPriorityClass, LinuxPersonality, LinuxPersonalityDomain, LinuxSeccomp, Process};
+use rustix::fs::{Gid, Uid};
+
+use super::capabilities::CapabilityPlan;
+use super::program::Program;
+use super::rlimits::{self, RlimitPlan};
+use crate::seccomp::{Filter, SeccompError};
+use crate::step::StepError;
+
+/// Everything that a process becomes.
+#[derive(Debug)]
+pub(crate) struct ProcessPlan {
+    pub(crate) program: Program,
+    pub(crate) cwd: PathBuf,
+    pub(crate) uid: Uid,
+    pub(crate) gid: Gid,
+    pub(crate) groups: Vec<Gid>,
+    pub(crate) umask: u32,
+    pub(crate) capabilities: CapabilityPlan,
+    pub(crate) rlimits: Vec<RlimitPlan>,
+    pub(crate) no_new_privileges: bool,
+    pub(crate) oom_score_adj: Option<i32>,
+    pub(crate) io_priority: Option<i32>,
+    pub(crate) personality: Option<u32>,
+    pub(crate) filter: Option<Filter>,
+    /// Rows and columns.
+    pub(crate) console_size: Option<(u16, u16)>,
+}
+
+/// What is wrong with a process's configuration.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProcessError {
+    /// A rule of the specification, or of ours, is broken.
+    #[error(transparent)]
+    Rule(#[from] StepError),
+    /// The filter cannot be honoured.
+    #[error(transparent)]
+    Seccomp(#[from] SeccompError),
+}
+
+impl ProcessPlan {
+    /// Prepares `process`, with the sandbox's filter and personality.
+    pub(crate) fn new(
+        process: &Process,
+        seccomp: Option<&LinuxSeccomp>,
+        personality: Option<&LinuxPersonality>,
+    ) -> Result<Self, ProcessError> {
+        let user = process.user();
+        let args = process.args().as_deref().unwrap_or_default();
+        let env = process.env().as_deref().unwrap_or_default();
+        let groups = user.additional_gids().iter().flatten();
+        Ok(Self {
+            program: Program::new(args, env)?,
+            cwd: absolute(process.cwd().clone())?,
+            uid: Uid::from_raw(valid_id(user.uid())?),
+            gid: Gid::from_raw(valid_id(user.gid())?),
+            groups: groups.map(|gid| valid_id(*gid).map(Gid::from_raw)).collect::<Result<_, _>>()?,
+            umask: user.umask().unwrap_or(0o022) & 0o777,
+            capabilities: CapabilityPlan::new(process.capabilities().as_ref()),
+            rlimits: rlimits::plan(process.rlimits().as_deref().unwrap_or_default())?,
+            no_new_privileges: process.no_new_privileges().unwrap_or(false),
+            oom_score_adj: oom_score_adj(process.oom_score_adj())?,
+            io_priority: process
+                .io_priority()
+                .as_ref()
+                .map(|wish| io_priority(wish.class(), wish.priority()))
+                .transpose()?,
+            personality: personality.map(personality_number),
+            filter: seccomp.map(crate::seccomp::compile).transpose()?,
+            console_size: process
+                .console_size()
+                .as_ref()
+                .map(|size| (clamp(size.height()), clamp(size.width()))),
+        })
+    }
+}
+
+/// An id the kernel can mean: all ones stands for "unchanged" in its calls.
+fn valid_id(id: u32) -> Result<u32, StepError> {
+    if id == u32::MAX {
+        return Err(StepError::rule(format!("process.user: {id} is not a user or group id")));
+    }
+    Ok(id)
+}
+
+fn absolute(cwd: PathBuf) -> Result<PathBuf, StepError> {
+    if cwd.is_absolute() {
+        return Ok(cwd);
+    }
+    Err(StepError::rule(format!("process.cwd {} is not an absolute path", cwd.display())))
+}
+
+fn oom_score_adj(wish: Option<i32>) -> Result<Option<i32>, StepError> {
+    match wish {
+        Some(score) if !(-1000..=1000).contains(&score) => {
+            Err(StepError::rule(format!("process.oomScoreAdj {score} is not between -1000 and 1000")))
+        }
+        wish => Ok(wish),
+    }
+}
+
+fn io_priority(class: IOPriorityClass, priority: i64) -> Result<i32, StepError> {
+    let class = match class {
+        IOPriorityClass::IoprioClassRt => 1,
+        IOPriorityClass::IoprioClassBe => 2,
+        IOPriorityClass::IoprioClassIdle => 3,
+    };
+    match i32::try_from(priority) {
+        Ok(priority @ 0..=7) => Ok(class << 13 | priority),
+        _ => Err(StepError::rule(format!("process.ioPriority: {priority} is not between 0 and 7"))),
+    }
+}
+
+fn personality_number(personality: &LinuxPersonality) -> u32 {
+    match personality.domain() {
+        LinuxPersonalityDomain::PerLinux => 0,
+        LinuxPersonalityDomain::PerLinux32 => 8,
+    }
+}
+
+fn clamp(size: u64) -> u16 {
+    u16::try_from(size).unwrap_or(u16::MAX)
+}

@@ -1,0 +1,12 @@
+//! The sandbox's file system: the root attached in a new mount namespace, everything mounted below it, and the way
+//! into it. Nothing here is done by name inside the root: every target is a descriptor resolved within it.
+
+pub(crate) mod bind;
+pub(crate) mod cgroupfs;
+pub(crate) mod devices;
+pub(crate) mod filesystem;
+pub(crate) mod masks;
+pub(crate) mod options;
+pub(crate) mod pivot;
+pub(crate) mod plan;
+pub(crate) mod root;

@@ -1,0 +1,37 @@
+//! The root: attached in the sandbox's own mount namespace at first, entered by pivot_root(2) at last.
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::mount::{MoveMountFlags, UnmountFlags};
+
+use super::root::Root;
+use crate::step::{Step, StepError};
+use crate::sys::mount::{MountAttr, mount_setattr, mount_setattr_at};
+
+/// Cuts this mount namespace, a copy of the host's, off from the host, and attaches the detached `rootfs` in it.
+///
+/// It is stacked over `/`: there, at least, a directory always exists. Our own root stays below it, so absolute
+/// paths keep meaning the host's until [`enter`].
+pub(crate) fn attach_root(rootfs: OwnedFd) -> Result<Root, StepError> {
+    mount_setattr_at(c"/", true, &MountAttr::propagation(libc::MS_PRIVATE))
+        .step(|| "could not make the new mount namespace private")?;
+    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
+    rustix::mount::move_mount(&rootfs, "", rustix::fs::CWD, "/", flags)
+        .step(|| "could not attach the root file system")?;
+    Ok(Root::new(rootfs))
+}
+
+/// Makes `root` the root of this process and its mount namespace, and lets go of everything outside.
+pub(crate) fn enter(root: &Root) -> Result<(), StepError> {
+    rustix::process::fchdir(root).step(|| "could not enter the root file system")?;
+    // Old and new on the same directory: pivot_root(2), under "pivot_root(".", ".")".
+    rustix::process::pivot_root(".", ".").step(|| "could not make the root file system the root")?;
+    rustix::mount::unmount(".", UnmountFlags::DETACH).step(|| "could not let go of the host's root")?;
+    rustix::process::chdir("/").step(|| "could not enter the new root")
+}
+
+/// Sets the propagation of the sandbox's own root mount: the configuration's `linux.rootfsPropagation`.
+pub(crate) fn set_propagation(root: &Root, kind: u64, recursive: bool) -> Result<(), StepError> {
+    mount_setattr(root.as_fd(), recursive, &MountAttr::propagation(kind))
+        .step(|| "could not set the propagation of the root file system")
+}

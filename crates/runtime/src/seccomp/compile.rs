@@ -1,0 +1,329 @@
+//! From `linux.seccomp` to classic BPF.
+//!
+//! For each architecture the calls are sorted by number and found by a binary search of jumps, so that even the
+//! hundredth call costs about eight comparisons. Neighbours with the same answer share one leaf. Every leaf ends in a
+//! return, so code is only ever put one after another and no jump leads backwards.
+
+use std::collections::BTreeMap;
+
+use oci_spec::runtime::{
+    Arch, LinuxSeccomp, LinuxSeccompAction, LinuxSeccompArg, LinuxSeccompFilterFlag, LinuxSeccompOperator,
+    LinuxSyscall,
+};
+
+use super::arch::{Convention, NATIVE, X32_MARK, convention};
+use super::table;
+use crate::sys::seccomp::Instruction;
+
+/// Why a filter cannot be honoured.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SeccompError {
+    /// The action needs an agent outside.
+    #[error("linux.seccomp: the action {action} is not supported")]
+    Action {
+        /// The action.
+        action: LinuxSeccompAction,
+    },
+    /// The flag is not honoured.
+    #[error("linux.seccomp.flags: a flag is not supported: {flag:?}")]
+    Flag {
+        /// The flag.
+        flag: LinuxSeccompFilterFlag,
+    },
+    /// A field that is not honoured.
+    #[error("linux.seccomp.{field} is not supported")]
+    Field {
+        /// The field.
+        field: &'static str,
+    },
+    /// System calls have six arguments.
+    #[error("linux.seccomp: {call} has no argument number {index}")]
+    Argument {
+        /// The call.
+        call: String,
+        /// The number, from 0.
+        index: usize,
+    },
+    /// The kernel takes 4096 instructions.
+    #[error("linux.seccomp: the filter needs {instructions} instructions, the kernel takes 4096")]
+    TooLong {
+        /// How many.
+        instructions: usize,
+    },
+}
+
+/// A compiled filter with the flags to install it with.
+#[derive(Clone, Debug)]
+pub(crate) struct Filter {
+    pub(crate) program: Vec<Instruction>,
+    pub(crate) flags: u32,
+}
+
+/// Instructions that always end in a return.
+type Code = Vec<Instruction>;
+
+const LOAD: u16 = 0x20;
+const AND: u16 = 0x54;
+const JUMP: u16 = 0x05;
+const IF_EQUAL: u16 = 0x15;
+const IF_GREATER: u16 = 0x25;
+const IF_AT_LEAST: u16 = 0x35;
+const RETURN: u16 = 0x06;
+
+// Offsets in `struct seccomp_data`.
+const NUMBER: u32 = 0;
+const ARCH: u32 = 4;
+const ARGS: u32 = 16;
+
+/// Compiles a filter. Calls that a table does not know do not exist on that architecture and are left out, as
+/// profiles are written for many architectures and kernels.
+pub(crate) fn compile(seccomp: &LinuxSeccomp) -> Result<Filter, SeccompError> {
+    let flags = flags(seccomp)?;
+    let default = action(seccomp.default_action(), seccomp.default_errno_ret())?;
+    let mut conventions = vec![NATIVE];
+    for arch in seccomp.architectures().iter().flatten() {
+        // A profile lists the architectures of many machines; those that are not this one's cannot make calls here.
+        if let Some(found) = convention(*arch).filter(|found| !conventions.contains(found)) {
+            conventions.push(found);
+        }
+    }
+    if matches!(seccomp.architectures().as_deref(), Some(archs) if only_32_bit(archs)) {
+        conventions.remove(0);
+    }
+    let mut program = vec![statement(LOAD, ARCH)];
+    let mut audits: Vec<u32> = conventions.iter().map(|convention| convention.audit).collect();
+    audits.dedup();
+    for audit in audits {
+        let code = for_audit_arch(seccomp, &conventions, audit, default)?;
+        program.extend(either(IF_EQUAL, audit, code, Vec::new()));
+    }
+    program.push(statement(RETURN, KILL_PROCESS));
+    if program.len() > 4096 {
+        return Err(SeccompError::TooLong { instructions: program.len() });
+    }
+    Ok(Filter { program, flags })
+}
+
+const KILL_PROCESS: u32 = 0x8000_0000;
+
+fn only_32_bit(archs: &[Arch]) -> bool {
+    let found: Vec<_> = archs.iter().filter_map(|arch| convention(*arch)).collect();
+    !found.is_empty() && !found.contains(&NATIVE)
+}
+
+/// The code for all conventions that share an audit architecture: x32 differs from its 64-bit twin by a mark in the
+/// call's number. A mark that was not asked for ends the process, as another architecture does.
+fn for_audit_arch(
+    seccomp: &LinuxSeccomp,
+    conventions: &[Convention],
+    audit: u32,
+    default: u32,
+) -> Result<Code, SeccompError> {
+    let tree = |mark| match conventions.iter().find(|found| found.audit == audit && found.mark == mark) {
+        Some(convention) => search_tree(seccomp, convention, default),
+        None => Ok(vec![statement(RETURN, KILL_PROCESS)]),
+    };
+    let plain = tree(0)?;
+    let mut code = vec![statement(LOAD, NUMBER)];
+    if audit == NATIVE.audit {
+        code.extend(either(IF_AT_LEAST, X32_MARK, tree(X32_MARK)?, plain));
+    } else {
+        code.extend(plain);
+    }
+    Ok(code)
+}
+
+/// The rules of one call, in the order of the configuration.
+type Rules<'a> = BTreeMap<u32, Vec<&'a LinuxSyscall>>;
+
+fn search_tree(seccomp: &LinuxSeccomp, convention: &Convention, default: u32) -> Result<Code, SeccompError> {
+    let mut rules = Rules::new();
+    for rule in seccomp.syscalls().iter().flatten() {
+        check_args(rule)?;
+        for number in rule.names().iter().filter_map(|name| table::number(convention.calls, name)) {
+            rules.entry(number | convention.mark).or_default().push(rule);
+        }
+    }
+    // Leaves by the first number they answer for, up to the next leaf.
+    let mut leaves: Vec<(u32, Code)> = vec![(convention.mark, vec![statement(RETURN, default)])];
+    for (number, rules) in rules {
+        let code = leaf(&rules, default)?;
+        push_leaf(&mut leaves, number, code);
+        push_leaf(&mut leaves, number + 1, vec![statement(RETURN, default)]);
+    }
+    Ok(tree(&mut leaves))
+}
+
+/// Adds a leaf that starts at `number`; one that starts there already gives way, one with the same answer goes on.
+fn push_leaf(leaves: &mut Vec<(u32, Code)>, number: u32, code: Code) {
+    if leaves.last().is_some_and(|(first, _)| *first == number) {
+        leaves.pop();
+    }
+    if leaves.last().is_none_or(|(_, last)| *last != code) {
+        leaves.push((number, code));
+    }
+}
+
+fn tree(leaves: &mut [(u32, Code)]) -> Code {
+    match leaves {
+        [] => vec![statement(RETURN, KILL_PROCESS)],
+        [(_, code)] => std::mem::take(code),
+        _ => {
+            let (low, high) = leaves.split_at_mut(leaves.len() / 2);
+            let first = high.first().map_or(0, |(first, _)| *first);
+            either(IF_AT_LEAST, first, tree(high), tree(low))
+        }
+    }
+}
+
+/// One call's answer: the first rule whose arguments all match; a rule without arguments answers where none does.
+fn leaf(rules: &[&LinuxSyscall], default: u32) -> Result<Code, SeccompError> {
+    let mut code = Code::new();
+    let mut last = default;
+    for rule in rules {
+        let answer = action(rule.action(), rule.errno_ret())?;
+        let args = rule.args().as_deref().unwrap_or_default();
+        if args.is_empty() {
+            last = answer;
+            continue;
+        }
+        // Several conditions on one argument are alternatives, as runc reads them: otherwise they could only be
+        // one condition or none.
+        let repeated =
+            args.iter().enumerate().any(|(at, arg)| args[..at].iter().any(|o| o.index() == arg.index()));
+        let alternatives: Vec<&[LinuxSeccompArg]> =
+            if repeated { args.iter().map(std::slice::from_ref).collect() } else { vec![args] };
+        for conditions in alternatives {
+            let mut block = vec![statement(RETURN, answer)];
+            for condition in conditions.iter().rev() {
+                block = compare(condition, &block);
+            }
+            code.extend(block);
+        }
+    }
+    code.push(statement(RETURN, last));
+    Ok(code)
+}
+
+/// Code that runs `then` where the condition on a 64-bit argument holds, and else what follows `then`.
+fn compare(arg: &LinuxSeccompArg, then: &[Instruction]) -> Code {
+    let low_at = ARGS + 8 * u32::try_from(arg.index()).unwrap_or(0);
+    let halves = |value: u64| ((value >> 32) as u32, (value & 0xffff_ffff) as u32);
+    let load = |at| statement(LOAD, at);
+    let (high, low) = halves(arg.value());
+    let skip = then.len();
+    // Each jump is relative to the next instruction; `n` is what stands between it and `then`.
+    let past = |n: usize| u8::try_from(n + skip).unwrap_or(u8::MAX);
+    let mut code = match arg.op() {
+        LinuxSeccompOperator::ScmpCmpEq => vec![
+            load(low_at + 4),
+            jump(IF_EQUAL, high, 0, past(2)),
+            load(low_at),
+            jump(IF_EQUAL, low, 0, past(0)),
+        ],
+        LinuxSeccompOperator::ScmpCmpNe => {
+            vec![load(low_at + 4), jump(IF_EQUAL, high, 0, 2), load(low_at), jump(IF_EQUAL, low, past(0), 0)]
+        }
+        LinuxSeccompOperator::ScmpCmpMaskedEq => {
+            // value is the mask, valueTwo what is left under it.
+            let (want_high, want_low) = halves(arg.value_two().unwrap_or(0));
+            vec![
+                load(low_at + 4),
+                statement(AND, high),
+                jump(IF_EQUAL, want_high, 0, past(3)),
+                load(low_at),
+                statement(AND, low),
+                jump(IF_EQUAL, want_low, 0, past(0)),
+            ]
+        }
+        // Greater high halves decide; equal ones leave it to the low halves.
+        LinuxSeccompOperator::ScmpCmpGt => vec![
+            load(low_at + 4),
+            jump(IF_GREATER, high, 3, 0),
+            jump(IF_EQUAL, high, 0, past(2)),
+            load(low_at),
+            jump(IF_GREATER, low, 0, past(0)),
+        ],
+        LinuxSeccompOperator::ScmpCmpGe => vec![
+            load(low_at + 4),
+            jump(IF_GREATER, high, 3, 0),
+            jump(IF_EQUAL, high, 0, past(2)),
+            load(low_at),
+            jump(IF_AT_LEAST, low, 0, past(0)),
+        ],
+        LinuxSeccompOperator::ScmpCmpLt => vec![
+            load(low_at + 4),
+            jump(IF_GREATER, high, past(3), 0),
+            jump(IF_EQUAL, high, 0, 2),
+            load(low_at),
+            jump(IF_AT_LEAST, low, past(0), 0),
+        ],
+        LinuxSeccompOperator::ScmpCmpLe => vec![
+            load(low_at + 4),
+            jump(IF_GREATER, high, past(3), 0),
+            jump(IF_EQUAL, high, 0, 2),
+            load(low_at),
+            jump(IF_GREATER, low, past(0), 0),
+        ],
+    };
+    code.extend_from_slice(then);
+    code
+}
+
+fn check_args(rule: &LinuxSyscall) -> Result<(), SeccompError> {
+    match rule.args().iter().flatten().find(|arg| arg.index() > 5) {
+        None => Ok(()),
+        Some(arg) => Err(SeccompError::Argument {
+            call: rule.names().first().cloned().unwrap_or_default(),
+            index: arg.index(),
+        }),
+    }
+}
+
+/// `then` where the accumulator compares so with `k`, else `other`; with a long jump where `then` is long.
+fn either(comparison: u16, k: u32, then: Code, other: Code) -> Code {
+    let mut code = match u8::try_from(then.len()) {
+        Ok(len) => vec![jump(comparison, k, 0, len)],
+        Err(_) => {
+            let len = u32::try_from(then.len()).unwrap_or(u32::MAX);
+            vec![jump(comparison, k, 1, 0), statement(JUMP, len)]
+        }
+    };
+    code.extend(then);
+    code.extend(other);
+    code
+}
+
+fn action(action: LinuxSeccompAction, errno: Option<u32>) -> Result<u32, SeccompError> {
+    if action == LinuxSeccompAction::ScmpActNotify {
+        return Err(SeccompError::Action { action });
+    }
+    Ok(action.as_u32(errno.map(|errno| errno & 0xffff)))
+}
+
+fn flags(seccomp: &LinuxSeccomp) -> Result<u32, SeccompError> {
+    if seccomp.listener_path().is_some() {
+        return Err(SeccompError::Field { field: "listenerPath" });
+    }
+    if seccomp.listener_metadata().is_some() {
+        return Err(SeccompError::Field { field: "listenerMetadata" });
+    }
+    seccomp.flags().iter().flatten().try_fold(0, |flags, flag| match flag {
+        // One thread: there is nobody to synchronise with.
+        LinuxSeccompFilterFlag::SeccompFilterFlagTsync => Ok(flags),
+        LinuxSeccompFilterFlag::SeccompFilterFlagLog => Ok(flags | 2),
+        LinuxSeccompFilterFlag::SeccompFilterFlagSpecAllow => Ok(flags | 4),
+        flag @ LinuxSeccompFilterFlag::SeccompFilterFlagWaitKillableRecv => {
+            Err(SeccompError::Flag { flag: *flag })
+        }
+    })
+}
+
+const fn statement(code: u16, k: u32) -> Instruction {
+    Instruction { code, jump_true: 0, jump_false: 0, k }
+}
+
+const fn jump(code: u16, k: u32, jump_true: u8, jump_false: u8) -> Instruction {
+    Instruction { code, jump_true, jump_false, k }
+}

@@ -1,0 +1,11 @@
+//! The configuration: what is not honoured is refused, and defaults from which an engine builds one.
+
+mod defaults;
+mod strict;
+
+pub use defaults::{
+    default_capabilities, default_linux, default_masked_paths, default_mounts, default_namespaces,
+    default_readonly_paths, default_spec,
+};
+pub use strict::SpecError;
+pub(crate) use strict::{check, check_process};

@@ -1,0 +1,171 @@
+//! start: the word that lets a created sandbox execute its workload.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+use rustix::process::Pid;
+
+use crate::cgroup::Cgroup;
+use crate::gate::{self, Message};
+use crate::step::StepError;
+
+/// A sandbox that is complete and waits to be started. Its process is a child of the caller.
+#[derive(Debug)]
+pub struct Created {
+    pid: Pid,
+    pidfd: OwnedFd,
+    channel: OwnedFd,
+    console_master: Option<OwnedFd>,
+    cgroup: Cgroup,
+}
+
+/// A sandbox whose workload was executed (or has ended already). Its process is a child of the caller.
+#[derive(Debug)]
+pub struct Running {
+    /// The process's id, as the caller sees it.
+    pub pid: Pid,
+    /// Its pidfd: poll(2) says when it ended, [`crate::wait`] how.
+    pub pidfd: OwnedFd,
+    /// The console's master, where there is one and it was not taken before.
+    pub console_master: Option<OwnedFd>,
+    /// Its cgroup.
+    pub cgroup: Cgroup,
+}
+
+/// Why a workload was not executed. The sandbox's process has ended.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// No such program in the container (or no such interpreter): exit code 127.
+    #[error(transparent)]
+    NotFound(StepError),
+    /// The program cannot be executed: exit code 126.
+    #[error(transparent)]
+    NotExecutable(StepError),
+    /// The sandbox is not there to be started: it died, or was started before.
+    #[error("the sandbox does not wait to be started")]
+    NotWaiting {
+        /// The system's reason.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+impl StartError {
+    /// The exit code that stands for this failure: 127, 126 or, where the fault is not the command's, 125.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::NotFound(_) => 127,
+            Self::NotExecutable(_) => 126,
+            Self::NotWaiting { .. } => 125,
+        }
+    }
+
+    fn of(error: StepError) -> Self {
+        if error.kind() == std::io::ErrorKind::NotFound {
+            Self::NotFound(error)
+        } else {
+            Self::NotExecutable(error)
+        }
+    }
+}
+
+impl Created {
+    pub(crate) fn new(
+        pid: Pid,
+        pidfd: OwnedFd,
+        channel: OwnedFd,
+        console_master: Option<OwnedFd>,
+        cgroup: Cgroup,
+    ) -> Self {
+        Self { pid, pidfd, channel, console_master, cgroup }
+    }
+
+    /// The process's id, as the caller sees it.
+    pub fn pid(&self) -> Pid {
+        self.pid
+    }
+
+    /// The process's pidfd.
+    pub fn pidfd(&self) -> BorrowedFd<'_> {
+        self.pidfd.as_fd()
+    }
+
+    /// Takes the console's master: Some once, where the configuration asks for a terminal.
+    pub fn console_master(&mut self) -> Option<OwnedFd> {
+        self.console_master.take()
+    }
+
+    /// Opens the sandbox's network namespace.
+    ///
+    /// # Errors
+    /// The process is gone.
+    pub fn netns(&self) -> std::io::Result<OwnedFd> {
+        std::fs::File::open(format!("/proc/{}/ns/net", self.pid)).map(OwnedFd::from)
+    }
+
+    /// The sandbox's cgroup.
+    pub fn cgroup(&self) -> &Cgroup {
+        &self.cgroup
+    }
+
+    /// Executes the workload.
+    ///
+    /// # Errors
+    /// It could not be executed. The process is reaped; the cgroup is left for the caller to delete.
+    pub fn start(self) -> Result<Running, StartError> {
+        if let Err(error) = go(self.channel.as_fd()) {
+            crate::wait::kill_and_reap(self.pidfd.as_fd());
+            return Err(error);
+        }
+        let Self { pid, pidfd, console_master, cgroup, .. } = self;
+        Ok(Running { pid, pidfd, console_master, cgroup })
+    }
+
+    /// Kills the process that waits, reaps it and removes the cgroup.
+    ///
+    /// # Errors
+    /// The cgroup could not be removed.
+    pub fn abandon(self) -> Result<(), crate::cgroup::CgroupError> {
+        crate::wait::kill_and_reap(self.pidfd.as_fd());
+        self.cgroup.kill_all()?;
+        self.cgroup.delete()
+    }
+}
+
+/// Starts a sandbox that another process created with `start_socket` bound to `path`.
+///
+/// # Errors
+/// Nobody waits at that socket, or the workload could not be executed.
+pub fn start_at(path: &Path) -> Result<(), StartError> {
+    let not_waiting = |source: rustix::io::Errno| StartError::NotWaiting { source: source.into() };
+    let socket =
+        rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
+            .map_err(not_waiting)?;
+    let address = SocketAddrUnix::new(path).map_err(not_waiting)?;
+    rustix::net::connect(&socket, &address).map_err(not_waiting)?;
+    go(socket.as_fd())
+}
+
+/// A socket for [`start_at`], listening at `path` for init to take its start from.
+///
+/// # Errors
+/// The path exists, is too long (107 bytes) or cannot be made.
+pub fn start_socket(path: &Path) -> std::io::Result<OwnedFd> {
+    let socket =
+        rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
+    rustix::net::bind(&socket, &SocketAddrUnix::new(path)?)?;
+    rustix::net::listen(&socket, 4)?;
+    Ok(socket)
+}
+
+pub(crate) fn go(channel: BorrowedFd<'_>) -> Result<(), StartError> {
+    let not_waiting = |source: rustix::io::Errno| StartError::NotWaiting { source: source.into() };
+    gate::send_go(channel).map_err(not_waiting)?;
+    match gate::receive(channel).map_err(not_waiting)? {
+        Message::Failed(error) => Err(StartError::of(error)),
+        // The end: the workload is executed. If the process died instead, its exit status says so.
+        _ => Ok(()),
+    }
+}
