@@ -114,6 +114,27 @@ pub enum AttachError {
     },
 }
 
+impl AttachError {
+    /// What the user can do about it, where there is something.
+    #[must_use]
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            AttachError::Port(PortError::InUse { .. } | PortError::Twice { .. }) => Some(
+                "publish it under another number, or leave the host's port out to have a free one picked",
+            ),
+            AttachError::Port(PortError::Ipv6(_)) => {
+                Some("publish it on an IPv4 address, or on none for all of them")
+            }
+            AttachError::Port(PortError::NotOurs(_)) => Some("`ip addr` lists this machine's addresses"),
+            AttachError::Published { .. } => Some("stop or remove that sandbox, or publish another port"),
+            AttachError::Bridge(BridgeError::NoSubnet) => Some(
+                "a route to 10.0.0.0/8 and all of 172.16.0.0/12 and 192.168.0.0/16 leaves nothing; narrow one of them",
+            ),
+            _ => None,
+        }
+    }
+}
+
 /// Reserves the ports, takes an address, then connects. What was done is undone if a later step fails.
 pub(crate) fn attach(net: &Net, request: &AttachRequest<'_>) -> Result<Attached, AttachError> {
     check_id(request.id)?;

@@ -3,7 +3,7 @@
 use rustix::io::Errno;
 
 use crate::Net;
-use crate::link::{Mac, mac_from};
+use crate::link::{Link, Mac, mac_from};
 use crate::netlink::{NetlinkError, Socket};
 use crate::nft::{Element, Table};
 use crate::state::{Locked, Network, StateError, boot_id};
@@ -13,6 +13,8 @@ use crate::sysctl::{self, SysctlError};
 /// How many bridges of ours one machine may have: one for each run directory in use.
 const MAX_BRIDGES: u32 = 32;
 const USUAL_MTU: u32 = 1500;
+/// How the alias of a bridge ends that has forwarding to switch off after it.
+const WAS_OFF: &str = "; net.ipv4.ip_forward was 0";
 
 /// Why there is no bridge.
 #[derive(Debug, thiserror::Error)]
@@ -67,10 +69,13 @@ pub(crate) fn bring_up(
     let link = route
         .link(&bridge)?
         .ok_or_else(|| NetlinkError::new(&format!("make the bridge {bridge}"), Errno::NODEV))?;
-    let alias = format!("gaufre, state in {}", net.state.path().display());
+    network.restore_ip_forward |=
+        other_bridges(route, &bridge)?.iter().any(|other| other.alias.ends_with(WAS_OFF));
+    forward(locked, &mut network)?;
+    let was_off = if network.restore_ip_forward { WAS_OFF } else { "" };
+    let alias = format!("gaufre, state in {}{was_off}", net.state.path().display());
     route.configure_bridge(&bridge, link.index, &alias, network.subnet)?;
     sysctl::set_route_localnet(&bridge)?;
-    forward(locked, &mut network)?;
     for attachment in net.state.attachments()? {
         route.put_on_bridge(&attachment.veth, link.index)?;
         if !attachment.ports.is_empty() {
@@ -100,11 +105,15 @@ pub(crate) fn take_down(net: &Net, locked: &Locked<'_>, network: &mut Network) -
     let bridge = network.bridge();
     let table = net.with_netfilter(|socket| Table { bridge: &bridge }.remove(socket));
     failures.extend(table.err().map(Into::into));
-    if network.restore_ip_forward {
-        failures.extend(sysctl::set_ip_forward(false).err().map(Into::into));
+    match Socket::route().map_err(NetlinkError::socket) {
+        Ok(route) => {
+            if network.restore_ip_forward {
+                failures.extend(stop_forwarding(&route, &bridge).err());
+            }
+            failures.extend(route.remove_link(&bridge).err().map(Into::into));
+        }
+        Err(error) => failures.push(error.into()),
     }
-    let route = Socket::route().map_err(NetlinkError::socket);
-    failures.extend(route.and_then(|socket| socket.remove_link(&bridge)).err().map(Into::into));
     if failures.is_empty() {
         network.up = false;
         network.restore_ip_forward = false;
@@ -166,6 +175,21 @@ fn forward(locked: &Locked<'_>, network: &mut Network) -> Result<(), BridgeError
     network.restore_ip_forward = true;
     locked.write_network(network)?;
     Ok(sysctl::set_ip_forward(true)?)
+}
+
+/// Forwarding goes off again, unless the bridge of another run directory still needs it. That one knows by our alias
+/// that it was off, and switches it off in its turn.
+fn stop_forwarding(route: &Socket, bridge: &str) -> Result<(), BridgeError> {
+    if other_bridges(route, bridge)?.is_empty() {
+        sysctl::set_ip_forward(false)?;
+    }
+    Ok(())
+}
+
+/// Bridges that other run directories of ours have up.
+fn other_bridges(route: &Socket, bridge: &str) -> Result<Vec<Link>, NetlinkError> {
+    let ours = |link: &Link| link.name.starts_with("gaufre") && link.mac.starts_with(&mac_from([0; 4])[..2]);
+    Ok(route.links()?.into_iter().filter(|link| ours(link) && link.name != bridge).collect())
 }
 
 /// The bridge's Ethernet address says whose it is: two run directories (a demo beside the real thing) never take

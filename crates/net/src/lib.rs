@@ -143,6 +143,16 @@ impl Net {
         bridge::bring_up(self, &locked, &route).map(|_| ())
     }
 
+    /// Chains of other people's nf_tables rules that drop forwarded packets unless a rule of theirs says otherwise, such as
+    /// `chain ip filter FORWARD`. Where there is one, sandboxes may have no way out and published ports no way in but
+    /// from this machine; only a rule in that chain helps. Old iptables-legacy rules cannot be seen.
+    ///
+    /// # Errors
+    /// The kernel refuses to list its chains.
+    pub fn forward_obstacles(&self) -> Result<Vec<String>, NetlinkError> {
+        self.with_netfilter(nft::forward_obstacles)
+    }
+
     /// The connected sandboxes, in the order of their addresses.
     ///
     /// # Errors

@@ -32,7 +32,7 @@ pub(crate) struct Link {
     pub(crate) index: u32,
     pub(crate) name: String,
     pub(crate) mac: Vec<u8>,
-    pub(crate) controller: Option<u32>,
+    pub(crate) alias: String,
     pub(crate) mtu: Option<u32>,
 }
 
@@ -268,7 +268,7 @@ fn read_link(kind: u16, payload: &[u8]) -> Option<Link> {
         match attribute {
             LinkAttribute::IfName(name) => link.name = name,
             LinkAttribute::Address(mac) => link.mac = mac,
-            LinkAttribute::Controller(index) => link.controller = Some(index),
+            LinkAttribute::IfAlias(alias) => link.alias = alias,
             LinkAttribute::Mtu(bytes) => link.mtu = Some(bytes),
             _ => {}
         }

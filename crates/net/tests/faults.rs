@@ -41,7 +41,11 @@ mod tests {
         // Names only: counters and the like change by themselves.
         let links: Vec<_> =
             ip("-o link").lines().map(|line| line.split(':').nth(1).unwrap().to_owned()).collect();
-        format!("{links:?} {} {} {forwarding} {attachments:?}", ip("route"), nft("list ruleset"))
+        format!(
+            "{links:?} {} {} {forwarding} {attachments:?}",
+            ip("route").replace("linkdown ", ""),
+            nft("list ruleset")
+        )
     }
 
     #[test]
@@ -195,6 +199,9 @@ mod tests {
         let machine = Machine::new();
         let client = inside(&machine.neighbour, || UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap());
         let ask = || ask_udp_from(&client, HOST, 5353);
+        // The kernel remembers connections only once there are rules.
+        let other = new_netns();
+        attach(&machine, "other", &other, "");
         assert_eq!(ask(), None);
         for _ in 0..2 {
             let netns = new_netns();
@@ -203,6 +210,40 @@ mod tests {
             assert_eq!(ask(), Some(NEIGHBOUR.to_string()));
             machine.net.detach("dns").unwrap();
         }
+        machine.net.detach("other").unwrap();
+    }
+
+    #[test]
+    fn two_run_directories_have_two_networks_and_forwarding_ends_with_the_last() {
+        let machine = Machine::new();
+        let second = tempfile::tempdir().unwrap();
+        let other = Net::open(second.path()).unwrap();
+        let (one, two) = (new_netns(), new_netns());
+        attach(&machine, "web", &one, "8080:80");
+        let attached = try_attach(&other, "web", &two, "8081:80").unwrap().attachment;
+        serve_tcp(&two, 80);
+        assert_eq!(attached.ip, Ipv4Addr::new(10, 208, 0, 2));
+        machine.net.detach("web").unwrap();
+        assert!(inside(&machine.neighbour, || ask_tcp(HOST, 8081)).is_some());
+        other.detach("web").unwrap();
+        assert_eq!(nft("list ruleset"), "");
+        assert_eq!(fs::read_to_string("/proc/sys/net/ipv4/ip_forward").unwrap(), "0\n");
+        assert!(!ip("-o link").contains("gaufre"));
+    }
+
+    #[test]
+    fn a_forward_policy_that_drops_is_named() {
+        let machine = Machine::new();
+        let netns = new_netns();
+        attach(&machine, "web", &netns, "8080:80");
+        serve_tcp(&netns, 80);
+        assert_eq!(machine.net.forward_obstacles().unwrap(), [""; 0]);
+        nft("add table ip filter");
+        nft("add chain ip filter FORWARD { type filter hook forward priority 0 ; policy drop ; }");
+        assert_eq!(machine.net.forward_obstacles().unwrap(), ["chain ip filter FORWARD"]);
+        assert_eq!(inside(&machine.neighbour, || ask_tcp(HOST, 8080)), None);
+        assert!(ask_tcp(HOST, 8080).is_some());
+        machine.net.detach("web").unwrap();
     }
 
     #[test]
@@ -215,7 +256,7 @@ mod tests {
         let mut alive = Vec::new();
         for mut child in children {
             let mut line = String::new();
-            let mut output = BufReader::new(child.stdout.take().unwrap());
+            let mut output = BufReader::new(child.0.stdout.take().unwrap());
             while !line.contains("attached") {
                 line.clear();
                 assert_ne!(output.read_line(&mut line).unwrap(), 0, "a process ended without an address");
@@ -225,10 +266,7 @@ mod tests {
         }
         assert_eq!(said.len(), 50);
         assert_eq!(machine.net.list().unwrap().len(), 50);
-        for (mut child, _) in alive {
-            child.kill().unwrap();
-            child.wait().unwrap();
-        }
+        drop(alive);
         machine.net.gc(&[]).unwrap();
         assert_eq!(before, traces(machine.run.path()));
     }
@@ -243,15 +281,14 @@ mod tests {
         let before = traces(machine.run.path());
         for round in 0..30u64 {
             let mut child = child(machine.run.path(), "loop", "victim", "8081:80 53:53/udp");
-            let mut output = BufReader::new(child.stdout.take().unwrap());
+            let mut output = BufReader::new(child.0.stdout.take().unwrap());
             let mut line = String::new();
             while !line.contains("ready") {
                 line.clear();
                 assert_ne!(output.read_line(&mut line).unwrap(), 0);
             }
             thread::sleep(Duration::from_micros(round * 397));
-            child.kill().unwrap();
-            child.wait().unwrap();
+            drop(child);
             let net = Net::open(machine.run.path()).unwrap();
             net.gc(&[]).unwrap();
             assert_eq!(before, traces(machine.run.path()), "round {round}");
@@ -294,8 +331,8 @@ mod tests {
     }
 
     /// Runs [`acts_as_a_process_of_its_own`] in another process, in this thread's network namespace.
-    fn child(run: &Path, act: &str, id: &str, ports: &str) -> Child {
-        Command::new(std::env::current_exe().unwrap())
+    fn child(run: &Path, act: &str, id: &str, ports: &str) -> Process {
+        let child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "tests::acts_as_a_process_of_its_own", "--nocapture"])
             .env("GAUFRE_NET_TEST_ACT", act)
             .env("GAUFRE_NET_TEST_RUN", run)
@@ -304,7 +341,18 @@ mod tests {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()
-            .unwrap()
+            .unwrap();
+        Process(child)
+    }
+
+    /// A process that does not outlive its test.
+    struct Process(Child);
+
+    impl Drop for Process {
+        fn drop(&mut self) {
+            self.0.kill().unwrap();
+            self.0.wait().unwrap();
+        }
     }
 
     /// Nothing when run as a test: the other side of [`child`].

@@ -17,7 +17,10 @@
 
 mod expression;
 mod message;
+mod obstacle;
 mod ruleset;
+
+pub(crate) use obstacle::forward_obstacles;
 
 use std::net::Ipv4Addr;
 
