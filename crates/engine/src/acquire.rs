@@ -119,7 +119,7 @@ fn fetch_layers(
             match fetch_layer(store, lease, source, image, &layer, progress) {
                 Ok(info) => drop(size_bytes.fetch_add(info.size_bytes, Ordering::Relaxed)),
                 Err(error) => {
-                    drop(failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error))
+                    failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
                 }
             }
         }

@@ -4,9 +4,9 @@
 //! The registry is a process of its own. It says its port on standard output and lives as long as its standard input
 //! is held open, so that it never outlives the demo, however that ends.
 
+use gaufre_image::Platform;
 use gaufre_image::build::{BuildError, ImageBuilder};
 use gaufre_image::serve::RegistryServer;
-use gaufre_image::Platform;
 use oci_spec::image::ConfigBuilder;
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, TcpListener};

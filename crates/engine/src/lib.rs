@@ -19,6 +19,7 @@ mod acquire;
 mod attach;
 mod bundle;
 mod create;
+pub mod demo;
 mod dirs;
 mod engine;
 mod exec;

@@ -3,7 +3,7 @@
 use crate::dirs::Dirs;
 use crate::engine::Engine;
 use crate::keeper;
-use crate::sandbox::{Catalog, Sandbox};
+use crate::sandbox::Sandbox;
 
 impl Engine {
     /// Gives every sandbox whose keeper was killed a new one, which serves it on or takes it down. Each verb that
@@ -54,10 +54,7 @@ pub(crate) fn recover(dirs: &Dirs, sandbox: &Sandbox) {
                 tracing::warn!(error = &error as &dyn std::error::Error, "a sandbox could not be taken over");
             }
         }
-        Err(error) => {
-            // The directory went while we looked.
-            let _ = error;
-        }
+        // The directory went while we looked.
+        Err(_) => {}
     }
-    let _ = Catalog::new(dirs);
 }

@@ -73,7 +73,9 @@ pub(super) fn mounts(
         }
     }
     if settings.init {
-        mounts.push(bind("/proc/self/exe", INIT_PATH, &["bind", "ro", "nosuid", "nodev", "private"])?);
+        // The keeper is started under the name of the file that it was made from.
+        let exe = std::env::args_os().next().unwrap_or_default();
+        mounts.push(bind(PathBuf::from(exe), INIT_PATH, &["bind", "ro", "nosuid", "nodev", "private"])?);
     }
     for wanted in &sandbox.definition.mounts {
         mounts.retain(|mount| *mount.destination() != wanted.destination);

@@ -6,7 +6,6 @@ use crate::sandbox::Definition;
 use crate::settings::Ulimit;
 use oci_spec::OciSpecError;
 use oci_spec::runtime::{PosixRlimit, PosixRlimitBuilder, PosixRlimitType, Process, ProcessBuilder};
-use std::str::FromStr;
 
 /// Where commands are looked for when the image says nothing.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -66,7 +65,7 @@ pub(crate) fn environment(
 
 fn rlimit(ulimit: &Ulimit) -> Result<PosixRlimit, OciSpecError> {
     let name = format!("RLIMIT_{}", ulimit.name.to_ascii_uppercase());
-    let typ = PosixRlimitType::from_str(&name)
+    let typ = serde_json::from_value::<PosixRlimitType>(name.into())
         .map_err(|_| OciSpecError::Other(format!("there is no resource limit {:?}", ulimit.name)))?;
     PosixRlimitBuilder::default().typ(typ).soft(ulimit.soft).hard(ulimit.hard).build()
 }

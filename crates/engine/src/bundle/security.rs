@@ -8,7 +8,6 @@ use gaufre_runtime::spec::{default_capabilities, default_masked_paths, default_r
 use oci_spec::OciSpecError;
 use oci_spec::runtime::{Capability, LinuxCapabilities, LinuxCapabilitiesBuilder, LinuxSeccomp};
 use std::collections::HashSet;
-use std::str::FromStr;
 
 /// The capability sets. A user other than root gets none to begin with, but may gain those of the bounding set by
 /// what it executes; what was asked for by name it gets outright, as with podman.
@@ -65,7 +64,8 @@ fn granted(settings: &Settings) -> Result<HashSet<Capability>, OciSpecError> {
 }
 
 fn capability(name: &str) -> Result<Capability, OciSpecError> {
-    Capability::from_str(name).map_err(|_| OciSpecError::Other(format!("there is no capability {name:?}")))
+    // By its name in config.json, which is capabilities(7)'s.
+    serde_json::from_value(name.into()).map_err(|_| OciSpecError::Other(format!("there is no capability {name:?}")))
 }
 
 pub(super) fn masked_paths(settings: &Settings) -> Vec<String> {

@@ -11,6 +11,7 @@ use std::fs;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command};
 
@@ -141,6 +142,8 @@ fn start_keeper(
     let mut inherited: Vec<BorrowedFd<'_>> = vec![writer.as_fd(), lock.0.as_fd()];
     inherited.extend(client.map(AsFd::as_fd));
     let mut command = Command::new(format!("/proc/self/fd/{}", exe.as_raw_fd()));
+    // The keeper's own /proc/self/exe is the sealed copy; by this name it still knows the file.
+    command.arg0(std::env::current_exe()?);
     command.arg("keeper").arg(&dirs.root).arg(&dirs.run).arg(sandbox.id().as_str()).arg(task);
     command.args(inherited.iter().map(|fd| fd.as_raw_fd().to_string()));
     let child = spawn_inheriting(&mut command, &inherited)?;
