@@ -7,7 +7,7 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
-use crate::bridge::{BridgeError, ensure};
+use crate::bridge::{BridgeError, build_table, ensure};
 use crate::link::{INSIDE, mac_of, mac_text};
 use crate::netlink::{NetlinkError, Socket};
 use crate::netns::{NetnsError, route_socket_in};
@@ -215,7 +215,12 @@ fn connect(
     let bridge = network.bridge();
     match net.with_netfilter(|socket| Table { bridge: &bridge }.publish(socket, &elements)) {
         Err(error) if error.is(Errno::EXIST) => {
-            return Err(published_by_another(net, attachment).unwrap_or(kernel(error)));
+            if let Some(refusal) = published_by_another(net, attachment) {
+                return Err(refusal);
+            }
+            // No attachment accounts for what is in the way: the table is out of step with the state files.
+            let _locked = net.state.lock().map_err(|source| AttachError::State { id: id(), source })?;
+            build_table(net, network)?;
         }
         other => other.map_err(kernel)?,
     }

@@ -7,7 +7,7 @@ use crate::bridge::{BridgeError, take_down};
 use crate::netlink::{NetlinkError, Socket};
 use crate::nft::{Element, Table};
 use crate::port::Protocol;
-use crate::state::{Locked, StateError};
+use crate::state::{Locked, StateError, read_attachment};
 use crate::{Net, conntrack};
 
 /// Everything that failed while a sandbox was disconnected. All that could be removed is removed; what is left is found by the
@@ -92,8 +92,10 @@ pub(crate) fn release(net: &Net, id: &str) -> Result<(), DetachErrors> {
     let mut failures = Vec::new();
     for (ip, _, path) in net.state.names()?.into_iter().filter(|(_, name, _)| name == id) {
         // A file that cannot be read has no ports that we could know of; the next rebuild of the table drops them.
-        if let Some(attachment) = crate::state::read_attachment(&path)? {
-            failures.extend(withdraw(net, &attachment).err());
+        match read_attachment(&path) {
+            Ok(Some(attachment)) => failures.extend(withdraw(net, &attachment).err()),
+            Ok(None) => {}
+            Err(error) => failures.push(error.into()),
         }
         failures.extend(locked.remove_attachment(ip, id).err().map(Into::into));
     }

@@ -7,19 +7,10 @@ mod judge;
 #[cfg(test)]
 mod tests {
     use std::net::Ipv4Addr;
-    use std::os::fd::AsFd;
-
-    use gaufre_net::{AttachRequest, Attached, PortMapping};
 
     use crate::judge::{
-        HOST, Machine, NEIGHBOUR, ask_tcp, ask_udp, inside, ip, new_netns, nft, serve_tcp, serve_udp,
+        HOST, Machine, NEIGHBOUR, ask_tcp, ask_udp, attach, inside, ip, new_netns, nft, serve_tcp, serve_udp,
     };
-
-    fn attach(machine: &Machine, id: &str, netns: &std::fs::File, ports: &str) -> Attached {
-        let ports: Vec<_> =
-            ports.split_whitespace().flat_map(|text| PortMapping::parse(text).unwrap()).collect();
-        machine.net.attach(&AttachRequest { id, netns: netns.as_fd(), ports: &ports }).unwrap()
-    }
 
     #[test]
     fn a_sandbox_gets_an_address_a_way_out_and_loopback() {

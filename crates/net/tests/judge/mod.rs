@@ -1,15 +1,16 @@
 //! A machine of its own for each test: a fresh network namespace on the test's thread, with an uplink to a neighbour.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::AsFd;
+use std::path::Path;
 use std::process::Command;
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use gaufre_net::Net;
+use gaufre_net::{AttachRequest, Attached, Net, PortMapping};
 use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space, unshare_unsafe};
 
 /// Address of the machine under test on its uplink, and of its neighbour there.
@@ -144,4 +145,29 @@ pub(crate) fn ask_udp_from(socket: &UdpSocket, address: Ipv4Addr, port: u16) -> 
     let mut buffer = [0; 64];
     let len_bytes = socket.recv(&mut buffer).ok()?;
     Some(String::from_utf8_lossy(&buffer[..len_bytes]).into_owned())
+}
+
+/// Attaches, which has to succeed.
+pub(crate) fn attach(machine: &Machine, id: &str, netns: &File, ports: &str) -> Attached {
+    try_attach(&machine.net, id, netns, ports).unwrap()
+}
+
+pub(crate) fn try_attach(net: &Net, id: &str, netns: &File, ports: &str) -> Result<Attached, String> {
+    let ports: Vec<_> = ports.split_whitespace().flat_map(|text| PortMapping::parse(text).unwrap()).collect();
+    net.attach(&AttachRequest { id, netns: netns.as_fd(), ports: &ports }).map_err(|error| error.to_string())
+}
+
+/// Everything on the machine that we could leave behind.
+pub(crate) fn traces(run: &Path) -> String {
+    let attachments: Vec<_> =
+        fs::read_dir(run.join("net/attachments")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let forwarding = fs::read_to_string("/proc/sys/net/ipv4/ip_forward").unwrap();
+    // Names only: counters and the like change by themselves.
+    let links: Vec<_> =
+        ip("-o link").lines().map(|line| line.split(':').nth(1).unwrap().to_owned()).collect();
+    format!(
+        "{links:?} {} {} {forwarding} {attachments:?}",
+        ip("route").replace("linkdown ", ""),
+        nft("list ruleset")
+    )
 }
