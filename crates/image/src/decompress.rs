@@ -5,6 +5,10 @@ use std::io::{self, BufRead, BufReader, Read};
 use flate2::bufread::MultiGzDecoder;
 use zstd::stream::read::Decoder as ZstdDecoder;
 
+mod ahead;
+
+pub use ahead::decompress_ahead;
+
 /// What is read at once from a compressed stream (bytes).
 const BUFFER_BYTES: usize = 128 << 10;
 

@@ -29,7 +29,7 @@ mod registries;
 mod registry;
 pub mod serve;
 
-pub use decompress::{Compression, DecompressError, decompress};
+pub use decompress::{Compression, DecompressError, decompress, decompress_ahead};
 pub use digest::{DigestError, digest_of, parse_digest, require_sha256};
 pub use document::{DocumentError, MAX_CONFIG_BYTES, MAX_MANIFEST_BYTES};
 pub use image::{Image, Layer, LayerError, LayerSource, Progress};

@@ -1,6 +1,6 @@
 use std::io::{self, Cursor, Read, Write};
 
-use super::{Compression, DecompressError, decompress};
+use super::{Compression, DecompressError, decompress, decompress_ahead};
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
@@ -72,4 +72,24 @@ fn the_end_is_reported_only_after_the_source_reported_its_own() {
         assert_eq!(error.to_string(), "wrong digest");
         assert_eq!(bytes, b"content");
     }
+}
+
+#[test]
+fn another_thread_gives_the_same_bytes_and_the_same_error() {
+    let content: Vec<u8> = (0..5_000_000u32).flat_map(u32::to_le_bytes).collect();
+    let mut bytes = Vec::new();
+    decompress_ahead(Cursor::new(zstd(&content))).unwrap().read_to_end(&mut bytes).unwrap();
+    assert!(bytes == content);
+    let mut bytes = Vec::new();
+    let mut reader = decompress_ahead(WrongAtTheEnd(Cursor::new(gzip(&content)))).unwrap();
+    assert_eq!(reader.read_to_end(&mut bytes).unwrap_err().to_string(), "wrong digest");
+    assert!(bytes == content);
+    // What failed once never looks like an end.
+    assert!(reader.read(&mut [0]).is_err());
+}
+
+#[test]
+fn a_reader_that_is_dropped_early_does_not_block() {
+    let mut reader = decompress_ahead(io::repeat(7)).unwrap();
+    reader.read_exact(&mut [0; 1000]).unwrap();
 }

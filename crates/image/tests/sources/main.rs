@@ -5,6 +5,8 @@ mod archives;
 #[cfg(test)]
 mod debian_registry;
 #[cfg(test)]
+mod detours;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod faulty_server;

@@ -1,0 +1,111 @@
+//! Redirects, proxies and credential helpers: the ways on which requests and passwords leave the straight path.
+
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+
+use gaufre_image::{Compression, Credentials, Reference, Registry, RegistryOptions};
+
+use crate::faulty_server::{Answer, FaultyServer};
+use crate::layout::{amd64, chain, image, read_layers};
+
+/// Tells the child of a test what to pull, in the order given.
+const NAMES: &str = "GAUFRE_TEST_PULL";
+
+/// `Basic` of user:secret.
+const BASIC: &str = "Basic dXNlcjpzZWNyZXQ=";
+
+fn asks_for_a_password() -> Answer {
+    Answer::Status("401 Unauthorized", "WWW-Authenticate: Basic realm=\"test\"\r\n".to_owned())
+}
+
+#[test]
+fn a_password_does_not_follow_a_redirect_to_another_server() {
+    let image = image(300_000, Compression::Gzip);
+    let elsewhere = FaultyServer::start(&image, |_| Answer::Usual);
+    let (known, target) = (image.clone(), elsewhere.address.clone());
+    let server = FaultyServer::start(&image, move |asked| match &asked.authorization {
+        Some(basic) if basic == BASIC => match asked.is_layer(&known) {
+            true => Answer::Status(
+                "307 Temporary Redirect",
+                format!("Location: http://{target}{}\r\n", asked.path),
+            ),
+            false => Answer::Usual,
+        },
+        _ => asks_for_a_password(),
+    });
+    let registry = Registry::new(RegistryOptions {
+        tls_verify: Some(false),
+        creds: Some(Credentials::parse("user:secret")),
+        ..RegistryOptions::default()
+    })
+    .unwrap();
+    let image = registry.resolve(&server.reference(), &amd64()).unwrap();
+    assert_eq!(read_layers(&registry, &image).unwrap(), 1);
+    let asked = elsewhere.asked.lock().unwrap();
+    assert_eq!(asked.len(), 1);
+    assert_eq!(asked[0].authorization, None);
+}
+
+/// Runs `pulls_what_its_environment_names` in a process with an environment of its own.
+fn pull_in_child(names: &[String], environment: &[(&str, &str)]) {
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "detours::pulls_what_its_environment_names", "--nocapture"])
+        .env(NAMES, names.join(" "))
+        .envs(environment.iter().copied())
+        .output()
+        .unwrap();
+    let text =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{text}");
+}
+
+/// The child's part of the tests below; alone it has nothing to pull.
+#[test]
+fn pulls_what_its_environment_names() {
+    for name in std::env::var(NAMES).unwrap_or_default().split_whitespace() {
+        let options = RegistryOptions { tls_verify: Some(false), ..RegistryOptions::default() };
+        let registry = Registry::new(options).unwrap();
+        let image = registry.resolve(&Reference::parse(name).unwrap(), &amd64());
+        let image = image.unwrap_or_else(|error| panic!("{}", chain(&error)));
+        assert_eq!(read_layers(&registry, &image).unwrap(), 1);
+    }
+}
+
+#[test]
+fn a_proxy_of_the_environment_is_used_but_never_for_loopback() {
+    let image = image(300_000, Compression::Gzip);
+    let proxy = FaultyServer::start(&image, |asked| match asked.path.starts_with("http://registry.test/") {
+        true => Answer::Usual,
+        // CONNECT for TLS, which the registry does not speak.
+        false => Answer::Status("403 Forbidden", String::new()),
+    });
+    let near = FaultyServer::start(&image, |_| Answer::Usual);
+    let address = format!("http://{}", proxy.address);
+    let names = ["registry.test/image:1".to_owned(), format!("{}/image:1", near.address)];
+    pull_in_child(&names, &[("HTTP_PROXY", &address), ("HTTPS_PROXY", &address), ("NO_PROXY", "")]);
+    let layers = |server: &FaultyServer| server.layer_offsets(&image).len();
+    assert_eq!((layers(&proxy), layers(&near)), (1, 1));
+}
+
+#[test]
+fn a_credential_helper_is_asked() {
+    let image = image(1000, Compression::Gzip);
+    let server = FaultyServer::start(&image, |asked| match asked.authorization.as_deref() {
+        Some(BASIC) => Answer::Usual,
+        _ => asks_for_a_password(),
+    });
+    let directory = tempfile::tempdir().unwrap();
+    let helper = directory.path().join("docker-credential-test");
+    let script = format!(
+        "#!/bin/sh\n[ \"$1\" = get ] && [ \"$(cat)\" = {} ] && echo '{{\"Username\":\"user\",\"Secret\":\"secret\"}}'\n",
+        server.address
+    );
+    std::fs::write(&helper, script).unwrap();
+    std::fs::set_permissions(&helper, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let file = directory.path().join("auth.json");
+    let text = format!(r#"{{"credHelpers":{{"{}":"test"}}}}"#, server.address);
+    std::fs::write(&file, text).unwrap();
+    let path = format!("{}:{}", directory.path().display(), std::env::var("PATH").unwrap());
+    let environment = [("PATH", path.as_str()), ("REGISTRY_AUTH_FILE", file.to_str().unwrap())];
+    pull_in_child(&[server.reference().to_string()], &environment);
+}
