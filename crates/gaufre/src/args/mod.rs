@@ -1,0 +1,38 @@
+//! The flags that several verbs share, and what they mean to the engine.
+
+mod create;
+mod environment;
+mod identity;
+mod image;
+mod limits;
+mod mount;
+mod network;
+mod process;
+mod security;
+mod session;
+mod storage;
+mod when;
+
+pub(crate) use create::{CreateArgs, write_cidfile};
+pub(crate) use environment::EnvArgs;
+pub(crate) use image::RegistryArgs;
+pub(crate) use session::{SessionArgs, Stream, streams};
+pub(crate) use when::parse_when;
+
+use crate::failure::CliError;
+
+/// The value given to `flag` cannot be used.
+fn invalid(flag: &str, error: impl Into<anyhow::Error>) -> CliError {
+    CliError::because(format_args!("invalid value for --{flag}"), error)
+}
+
+/// The sandboxes or images that a verb is about; there has to be one.
+///
+/// # Errors
+/// When there is none.
+pub(crate) fn some_of(names: &[String]) -> Result<&[String], CliError> {
+    match names {
+        [] => Err(CliError::new("give at least one name or ID")),
+        names => Ok(names),
+    }
+}

@@ -1,0 +1,127 @@
+//! The command line: what there is to say, before anything is done.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+use gaufre_engine::{Engine, EngineOptions};
+
+use crate::failure::Result;
+use crate::verbs;
+
+/// Run containers from OCI images, without a daemon.
+#[derive(Debug, Parser)]
+#[command(
+    name = "gaufre",
+    version,
+    max_term_width = 100,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
+#[command(disable_help_subcommand = true)]
+#[command(after_help = "Run 'gaufre VERB --help' for what a verb does and takes.")]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+/// What goes before the verb.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Global {
+    /// Directory for images and containers [default: $GAUFRE_ROOT, or /var/lib/gaufre]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) root: Option<PathBuf>,
+
+    /// Directory for what lives until the next boot [default: $GAUFRE_RUN, or /run/gaufre]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) run: Option<PathBuf>,
+
+    /// What to tell on standard error: error, warn, info, debug or trace
+    #[arg(long, value_name = "LEVEL", default_value = "warn")]
+    pub(crate) log_level: tracing_subscriber::filter::LevelFilter,
+}
+
+impl Global {
+    /// The engine on the store that was asked for.
+    ///
+    /// # Errors
+    /// When the store cannot be used, or we are not root.
+    pub(crate) fn engine(&self) -> Result<Engine> {
+        let from_env = |name: &str| std::env::var_os(name).filter(|dir| !dir.is_empty()).map(PathBuf::from);
+        let root = self.root.clone().or_else(|| from_env("GAUFRE_ROOT"));
+        let run = self.run.clone().or_else(|| from_env("GAUFRE_RUN"));
+        Ok(Engine::open(EngineOptions { root, run })?)
+    }
+}
+
+/// Everything gaufre does. The order is that of the help.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    Run(verbs::run::Args),
+    Create(verbs::create::Args),
+    Start(verbs::start::Args),
+    Ps(verbs::ps::Args),
+    Logs(verbs::logs::Args),
+    Exec(verbs::exec::Args),
+    Attach(verbs::attach::Args),
+    Stop(verbs::stop::Args),
+    Kill(verbs::kill::Args),
+    Wait(verbs::wait::Args),
+    Rm(verbs::rm::Args),
+    Inspect(verbs::inspect::Args),
+    Pull(verbs::pull::Args),
+    Images(verbs::images::Args),
+    Load(verbs::load::Args),
+    Tag(verbs::tag::Args),
+    Untag(verbs::untag::Args),
+    Rmi(verbs::rmi::Args),
+    System(verbs::system::Args),
+    Info(verbs::info::Args),
+    Version(verbs::version::Args),
+    Demo(verbs::demo::Args),
+}
+
+impl Verb {
+    /// Does it, and gives the code to exit with.
+    ///
+    /// # Errors
+    /// Whatever the verb fails of.
+    pub(crate) fn execute(&self, global: &Global) -> Result<u8> {
+        match self {
+            Self::Run(args) => verbs::run::execute(args, global),
+            Self::Create(args) => verbs::create::execute(args, global),
+            Self::Start(args) => verbs::start::execute(args, global),
+            Self::Ps(args) => verbs::ps::execute(args, global),
+            Self::Logs(args) => verbs::logs::execute(args, global),
+            Self::Exec(args) => verbs::exec::execute(args, global),
+            Self::Attach(args) => verbs::attach::execute(args, global),
+            Self::Stop(args) => verbs::stop::execute(args, global),
+            Self::Kill(args) => verbs::kill::execute(args, global),
+            Self::Wait(args) => verbs::wait::execute(args, global),
+            Self::Rm(args) => verbs::rm::execute(args, global),
+            Self::Inspect(args) => verbs::inspect::execute(args, global),
+            Self::Pull(args) => verbs::pull::execute(args, global),
+            Self::Images(args) => verbs::images::execute(args, global),
+            Self::Load(args) => verbs::load::execute(args, global),
+            Self::Tag(args) => verbs::tag::execute(args, global),
+            Self::Untag(args) => verbs::untag::execute(args, global),
+            Self::Rmi(args) => verbs::rmi::execute(args, global),
+            Self::System(args) => verbs::system::execute(args, global),
+            Self::Info(args) => verbs::info::execute(args, global),
+            Self::Version(args) => verbs::version::execute(args, global),
+            Self::Demo(args) => verbs::demo::execute(args),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_contradicts_itself_nowhere() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,86 @@
+//! A bar for each layer: for terminals.
+
+use gaufre_engine::{LayerProgress, PullProgress};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+
+use crate::output::short_digest;
+
+/// Bars below each other, redrawn in place.
+#[derive(Debug, Default)]
+pub(super) struct Bars(MultiProgress);
+
+// `{msg}` tells the state; the numbers are padded, so that columns stay in place while they grow.
+const RUNNING: &str =
+    "Copying blob {prefix} [{bar:24}] {bytes:>10} / {total_bytes:10} {bytes_per_sec:>12} {msg}";
+const ENDED: &str = "Copying blob {prefix} {msg}";
+
+fn style(template: &str) -> ProgressStyle {
+    // Falls back on indicatif's own look should a template of ours be wrong; a test sees to it that none is.
+    ProgressStyle::with_template(template)
+        .unwrap_or_else(|_| ProgressStyle::default_bar())
+        .progress_chars("=> ")
+}
+
+impl PullProgress for Bars {
+    fn started(&self, what: &str) {
+        self.message(&format!("Trying to pull {what}..."));
+    }
+
+    fn layer(&self, digest: &str, total_bytes: u64) -> Box<dyn LayerProgress> {
+        let bar = ProgressBar::new(total_bytes).with_style(style(RUNNING));
+        bar.set_prefix(short_digest(digest).to_owned());
+        Box::new(Bar(self.0.add(bar)))
+    }
+
+    fn message(&self, text: &str) {
+        // Drawn above the bars; a terminal that fails to show it is no reason to stop a pull.
+        let _ = self.0.println(text);
+    }
+}
+
+#[derive(Debug)]
+struct Bar(ProgressBar);
+
+impl LayerProgress for Bar {
+    fn advance(&self, bytes: u64) {
+        self.0.inc(bytes);
+        if self.0.length().is_some_and(|total| self.0.position() >= total) {
+            self.0.set_message("unpacking");
+        }
+    }
+
+    fn exists(&self) {
+        self.0.set_style(style(ENDED));
+        self.0.finish_with_message("already there");
+    }
+
+    fn done(&self) {
+        self.0.set_style(style(ENDED));
+        let (bytes, time) = (self.0.position(), self.0.elapsed().as_secs_f64());
+        self.0.finish_with_message(format!("done: {} in {time:.1} s", crate::output::si_size(bytes)));
+    }
+
+    fn retrying(&self, reason: &str) {
+        self.0.set_message(format!("goes on after: {reason}"));
+    }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        if !self.0.is_finished() {
+            self.0.abandon();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_templates_are_what_indicatif_understands() {
+        for template in [RUNNING, ENDED] {
+            ProgressStyle::with_template(template).unwrap();
+        }
+    }
+}

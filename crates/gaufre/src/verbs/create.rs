@@ -1,0 +1,39 @@
+//! `gaufre create`.
+
+use gaufre_engine::RemoveOptions;
+
+use crate::args::{CreateArgs, Stream, write_cidfile};
+use crate::cli::Global;
+use crate::failure::Result;
+use crate::output;
+use crate::progress::progress;
+
+/// Create a container from an image without starting it
+///
+/// Its ID is printed; 'gaufre start' starts it.
+#[derive(Debug, clap::Args)]
+#[command(disable_help_flag = true)]
+pub(crate) struct Args {
+    // Taken for the sake of scripts that pass the flags of `run`: who takes part is said at the start.
+    #[arg(short, long, ignore_case = true, hide = true)]
+    attach: Vec<Stream>,
+
+    #[command(flatten)]
+    create: CreateArgs,
+}
+
+pub(crate) fn execute(args: &Args, global: &Global) -> Result<u8> {
+    let request = args.create.request()?;
+    let cidfile = args.create.free_cidfile()?;
+    let engine = global.engine()?;
+    let id = engine.create(&request, progress(args.create.pull.quiet).as_ref())?.to_string();
+    if let Some(path) = cidfile
+        && let Err(error) = write_cidfile(path, &id)
+    {
+        // Whoever asked for the file could not find the container.
+        let _ = engine.remove(&id, RemoveOptions { force: true, volumes: true, timeout_s: None });
+        return Err(error);
+    }
+    output::line(id)?;
+    Ok(0)
+}

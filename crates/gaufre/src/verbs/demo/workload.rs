@@ -1,0 +1,58 @@
+//! What runs inside the demo's container: a small HTTP server, the same program as outside.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use gaufre_engine::demo::PORT;
+
+/// What it answers.
+pub(super) const GREETING: &str = "Hello from inside a container.\n";
+
+/// Answers every request on port 80 with a greeting, until it is told to stop.
+pub(crate) fn serve() -> ExitCode {
+    // Process 1 of a PID namespace ignores what it does not handle, pid_namespaces(7).
+    let armed = Arc::new(AtomicBool::new(true));
+    if let Err(error) =
+        signal_hook::flag::register_conditional_shutdown(signal_hook::consts::SIGTERM, 0, armed)
+    {
+        eprintln!("cannot handle SIGTERM: {error}");
+        return ExitCode::FAILURE;
+    }
+    let listener = match TcpListener::bind((Ipv4Addr::UNSPECIFIED, PORT)) {
+        Ok(listener) => listener,
+        Err(error) => {
+            eprintln!("cannot listen on port {PORT}: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    println!("listening on port {PORT}");
+    for client in listener.incoming().flatten() {
+        match answer(&client) {
+            Ok(request) => println!("{request}"),
+            Err(error) => eprintln!("a client broke off: {error}"),
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+/// Reads a request's head, answers, and gives its first line.
+fn answer(mut client: &TcpStream) -> std::io::Result<String> {
+    client.set_read_timeout(Some(Duration::from_secs(5)))?;
+    let mut lines = BufReader::new(client).lines();
+    let request = lines.next().transpose()?.unwrap_or_default();
+    for line in lines {
+        if line?.is_empty() {
+            break;
+        }
+    }
+    let len = GREETING.len();
+    write!(
+        client,
+        "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {len}\r\nConnection: close\r\n\r\n{GREETING}"
+    )?;
+    Ok(request)
+}

@@ -1,0 +1,80 @@
+//! `gaufre exec`.
+
+use gaufre_engine::ExecRequest;
+
+use crate::args::EnvArgs;
+use crate::cli::Global;
+use crate::failure::{CliError, Result};
+use crate::session::{self, RawMode, Signals, exit_code, stdin_is_terminal};
+
+/// Execute a command in a running container
+///
+/// Exits with the command's exit code: 126 if it cannot be run, 127 if there is none, 125 if gaufre itself failed.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Leave the command running in the background
+    #[arg(short, long)]
+    detach: bool,
+
+    /// Pass standard input on to the command
+    #[arg(short, long)]
+    interactive: bool,
+
+    /// Give the command a terminal
+    #[arg(short, long)]
+    tty: bool,
+
+    #[command(flatten)]
+    env: EnvArgs,
+
+    /// User and group to run as, by name or number
+    #[arg(short, long, value_name = "USER[:GROUP]")]
+    user: Option<String>,
+
+    /// Working directory inside the container
+    #[arg(short, long, value_name = "DIR")]
+    workdir: Option<String>,
+
+    /// Give nearly all rights of the host's root
+    #[arg(long)]
+    privileged: bool,
+
+    /// Name or ID
+    container: String,
+
+    /// The command and its arguments
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
+    command: Vec<String>,
+}
+
+pub(crate) fn execute(args: &Args, global: &Global) -> Result<u8> {
+    let request = ExecRequest {
+        command: args.command.clone(),
+        terminal: args.tty,
+        stdin_open: args.interactive,
+        env: args.env.resolve()?,
+        user: args.user.clone(),
+        workdir: args.workdir.clone(),
+        privileged: args.privileged,
+    };
+    let engine = global.engine()?;
+    if args.detach {
+        engine.exec_detached(&args.container, &request)?;
+        return Ok(0);
+    }
+    let caught = if args.tty { Signals::of_terminal() } else { Signals::forwarded() };
+    let mut signals = caught.map_err(|error| CliError::because("cannot catch signals", error))?;
+    let mut session = engine.exec(&args.container, &request)?;
+    let raw = match (args.tty && args.interactive && stdin_is_terminal()).then(RawMode::enter) {
+        Some(raw) => {
+            Some(raw.map_err(|error| CliError::because("cannot put the terminal into raw mode", error))?)
+        }
+        None => None,
+    };
+    session::converse(&mut session, args.tty, &mut signals)?;
+    drop(raw);
+    let code = session
+        .exit_code()
+        .map_err(|error| CliError::because("cannot tell the command's exit code", error))?;
+    exit_code(&args.container, Some(code))
+}

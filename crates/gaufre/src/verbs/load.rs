@@ -1,0 +1,38 @@
+//! `gaufre load`.
+
+use std::path::PathBuf;
+
+use gaufre_engine::LoadSource;
+
+use crate::cli::Global;
+use crate::failure::{CliError, Result};
+use crate::output;
+use crate::progress::progress;
+use crate::session::stdin_is_terminal;
+
+/// Load images from an archive: docker-archive, oci-archive or an OCI layout
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// File or directory to read [default: standard input]
+    #[arg(short, long, value_name = "PATH")]
+    input: Option<PathBuf>,
+
+    /// Show no progress
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+pub(crate) fn execute(args: &Args, global: &Global) -> Result<u8> {
+    let source = match &args.input {
+        Some(path) => LoadSource::Path(path.clone()),
+        None if stdin_is_terminal() => {
+            return Err(CliError::new("there is no archive on standard input")
+                .with_hint("name it with --input, or pass it with '<'"));
+        }
+        None => LoadSource::Stdin,
+    };
+    for image in global.engine()?.load(&source, progress(args.quiet).as_ref())? {
+        output::line(format_args!("Loaded image: {}", image.name.as_ref().unwrap_or(&image.id)))?;
+    }
+    Ok(0)
+}

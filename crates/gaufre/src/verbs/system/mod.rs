@@ -1,0 +1,48 @@
+//! `gaufre system`: the store as a whole.
+
+mod check;
+mod df;
+mod prune;
+mod reset;
+
+use std::io::{self, BufRead, Write};
+
+use crate::cli::Global;
+use crate::failure::Result;
+
+/// Look after the store: what it takes, what can go, whether it is sound
+#[derive(Debug, clap::Args)]
+#[command(disable_help_subcommand = true)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Verb {
+    Df(df::Args),
+    Prune(prune::Args),
+    Check(check::Args),
+    Reset(reset::Args),
+}
+
+pub(crate) fn execute(args: &Args, global: &Global) -> Result<u8> {
+    match &args.verb {
+        Verb::Df(args) => df::execute(args, global),
+        Verb::Prune(args) => prune::execute(args, global),
+        Verb::Check(args) => check::execute(args, global),
+        Verb::Reset(args) => reset::execute(args, global),
+    }
+}
+
+/// Tells what will happen and asks whether it shall.
+///
+/// # Errors
+/// When nothing can be asked or answered.
+fn confirm(warning: &str) -> Result<bool> {
+    write!(io::stdout(), "{warning}\nAre you sure you want to continue? [y/N] ")?;
+    io::stdout().flush()?;
+    let mut answer = String::new();
+    io::stdin().lock().read_line(&mut answer)?;
+    Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
+}
