@@ -111,5 +111,7 @@ impl Drop for Bench {
         for arguments in [&["rm", "--all", "--force", "--time=0"][..], &["rmi", "--all", "--force"]] {
             let _ = self.podman(arguments).output();
         }
+        // netavark leaves its table when the last container has gone.
+        let _ = Command::new("nft").args(["delete", "table", "inet", "netavark"]).output();
     }
 }

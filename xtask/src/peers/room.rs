@@ -6,7 +6,7 @@ use gaufre_tests::Started;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
-/// Makes `$ROOT` a system that programs can run in. Only the calling mount namespace sees it.
+/// Makes `$ROOT` a system that programs can run in. Only the calling mount namespace sees it. Must hold no single quote.
 pub(super) const ENTER: &str = r#"
 mount --bind "$ROOT" "$ROOT"
 cd "$ROOT"
@@ -18,7 +18,7 @@ mount -t tmpfs tmpfs run
 mount -t tmpfs tmpfs tmp
 touch etc/resolv.conf
 mount --bind /etc/resolv.conf etc/resolv.conf
-# Where Debian keeps podman's own helpers.
+# Where Debian keeps what podman runs.
 PATH="$PATH:/usr/lib/podman"
 "#;
 

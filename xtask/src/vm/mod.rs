@@ -94,7 +94,7 @@ impl Vm<'_> {
 
     fn qemu(&self, kernel: &Path, dir: &Path) -> Result<Child> {
         let mut qemu = Command::new("qemu-system-x86_64");
-        // One processor: QEMU 7.2 emulates cmpxchg16b wrongly when it runs several at once, and kernels crash on it.
+        // One processor: with two, on QEMU 7.2, Debian 13's kernel crashed in a cmpxchg16b (docs/decisions/051).
         qemu.args([
             "-M",
             "q35",
