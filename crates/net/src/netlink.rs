@@ -8,6 +8,7 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::io::Errno;
 use rustix::net::netlink::SocketAddrNetlink;
+use rustix::net::sockopt::set_socket_send_buffer_size_force;
 use rustix::net::{
     AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink, recv, sendto, socket_with,
 };
@@ -26,6 +27,9 @@ const NLMSG_DONE: u16 = 3;
 const NLMSGERR_ATTR_MSG: u16 = 1;
 /// With it an error's extended texts follow directly after the copied header, without our own request.
 const NLM_F_ACK_TLVS: u16 = 0x200;
+
+/// Below what a socket takes in one message by default (212992 bytes in net.core.wmem_default, less some for the kernel's use).
+const USUAL_SEND_BUFFER_LEN_BYTES: usize = 100 * 1024;
 
 /// What the kernel answered to a request that it refused.
 #[derive(Debug, thiserror::Error)]
@@ -142,6 +146,10 @@ impl Socket {
         requests: &Requests,
     ) -> Result<(Vec<Answer>, Option<NetlinkError>), NetlinkError> {
         let broken = |errno| NetlinkError::new(requests.doing(0), errno);
+        if requests.bytes.len() > USUAL_SEND_BUFFER_LEN_BYTES {
+            // Thousands of ports in one batch. Without CAP_NET_ADMIN sendto itself says so.
+            let _ = set_socket_send_buffer_size_force(&self.0, requests.bytes.len() * 2);
+        }
         sendto(&self.0, &requests.bytes, SendFlags::empty(), &SocketAddrNetlink::new(0, 0))
             .map_err(broken)?;
         let mut answers = Vec::new();

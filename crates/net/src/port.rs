@@ -61,6 +61,12 @@ impl PortMapping {
     /// Reads `[[ip:][host]:]container[/protocol]`, where host and container may be ranges of the same length
     /// (`8000-8005:80-85`) and an IPv6 address stands in brackets, as podman-run(1) has it. Gives one mapping for each port.
     ///
+    /// ```
+    /// let ports = gaufre_net::PortMapping::parse("127.0.0.1:8000-8001:80-81/udp")?;
+    /// assert_eq!(ports[1].to_string(), "127.0.0.1:8001->81/udp");
+    /// # Ok::<(), gaufre_net::ParsePortError>(())
+    /// ```
+    ///
     /// # Errors
     /// A sentence that names the text and what is wrong with it.
     pub fn parse(text: &str) -> Result<Vec<PortMapping>, ParsePortError> {

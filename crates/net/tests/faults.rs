@@ -12,6 +12,7 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use gaufre_net::Net;
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
     use crate::judge::{
         HOST, Machine, NEIGHBOUR, ask_tcp, ask_udp_from, attach, inside, ip, new_netns, nft, serve_tcp,
@@ -93,6 +94,23 @@ mod tests {
         assert_eq!(machine.net.attachment("web").unwrap(), Some(attached.attachment.clone()));
         assert_eq!(machine.net.list().unwrap(), [attached.attachment]);
         machine.net.detach("web").unwrap();
+    }
+
+    #[test]
+    fn thousands_of_ports_are_published_and_rebuilt_in_one_step() {
+        let limit = getrlimit(Resource::Nofile);
+        setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).unwrap();
+        let machine = Machine::new();
+        let netns = new_netns();
+        let attached = attach(&machine, "web", &netns, "10000-15999:1-6000 127.0.0.1:20000:80");
+        assert_eq!(attached.reservations.len(), 6001);
+        serve_tcp(&netns, 5999);
+        assert!(ask_tcp(HOST, 15998).is_some());
+        machine.net.reconcile().unwrap();
+        assert_eq!(nft("list table ip gaufre0").matches("10.207.0.2 . ").count(), 6001);
+        machine.net.release("web").unwrap();
+        assert!(!nft("list table ip gaufre0").contains("10.207.0.2 . "));
+        machine.net.sweep().unwrap();
     }
 
     #[test]

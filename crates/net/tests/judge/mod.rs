@@ -29,6 +29,8 @@ impl Machine {
     pub(crate) fn new() -> Machine {
         enter_new_netns();
         ip("link set lo up");
+        // A new namespace copies the settings of the first one, in which somebody may forward.
+        fs::write("/proc/sys/net/ipv4/ip_forward", "0").unwrap();
         let neighbour = new_netns();
         // `ip` finds a namespace by the number of a descriptor of its parent.
         ip(&format!("link add up0 type veth peer name eth0 netns {}", here(&neighbour)));
