@@ -1,0 +1,107 @@
+//! create, start, state, kill, delete; and what happens when something dies.
+
+use std::os::unix::process::ExitStatusExt;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::bundle::{Bundle, eventually};
+
+#[test]
+fn a_sandbox_goes_through_its_states() {
+    let bundle = Bundle::sh("touch /started; sleep 60");
+    bundle.create();
+    assert_eq!(bundle.status(), "created");
+    assert!(!bundle.rootfs().join("started").exists());
+    assert_ne!(bundle.try_verb(&["delete", &bundle.id]).code, 0);
+    bundle.must(&["start", &bundle.id]);
+    assert_eq!(bundle.status(), "running");
+    eventually("the workload runs", || bundle.rootfs().join("started").exists());
+    assert_ne!(bundle.try_verb(&["start", &bundle.id]).code, 0);
+    bundle.must(&["kill", &bundle.id, "KILL"]);
+    eventually("it is stopped", || bundle.status() == "stopped");
+    assert_ne!(bundle.try_verb(&["kill", &bundle.id, "KILL"]).code, 0);
+    bundle.must(&["delete", &bundle.id]);
+    assert!(bundle.cgroups().is_empty() && !bundle.state_dir().exists());
+    assert_ne!(bundle.try_verb(&["state", &bundle.id]).code, 0);
+}
+
+#[test]
+fn the_exit_code_is_the_workload_s() {
+    assert_eq!(Bundle::sh("exit 42").run().code, 42);
+    assert_eq!(
+        Bundle::sh("kill -TERM $$; sleep 1").run().code,
+        0,
+        "PID 1 ignores signals it has no handler for"
+    );
+    assert_eq!(Bundle::sh("sh -c 'kill -KILL $$'; exit $?").run().code, 137);
+}
+
+#[test]
+fn a_missing_program_is_127_and_one_not_executable_126() {
+    for (program, code) in [("nosuch", 127), ("/no/such", 127), ("/etc", 126), ("/plain", 126)] {
+        let bundle = Bundle::sh("").with("/process/args", json!([program]));
+        std::fs::write(bundle.rootfs().join("plain"), "text").unwrap();
+        let outcome = bundle.run();
+        assert_eq!(outcome.code, code, "{outcome:?}");
+        assert!(outcome.stderr.contains(program), "{outcome:?}");
+        assert!(bundle.cgroups().is_empty());
+    }
+}
+
+#[test]
+fn a_failed_start_is_reported_by_start() {
+    let bundle = Bundle::sh("").with("/process/args", json!(["nosuch"]));
+    bundle.create();
+    let outcome = bundle.try_verb(&["start", &bundle.id]);
+    assert_eq!(outcome.code, 127, "{outcome:?}");
+    eventually("it is stopped", || bundle.status() == "stopped");
+    bundle.must(&["delete", &bundle.id]);
+}
+
+#[test]
+fn an_early_exit_never_hangs() {
+    let bundle = Bundle::sh("true").with("/process/args", json!(["true"]));
+    for _ in 0..30 {
+        assert_eq!(bundle.run().code, 0);
+    }
+}
+
+#[test]
+fn a_second_sandbox_of_the_same_name_is_refused_and_the_first_unharmed() {
+    let bundle = Bundle::sh("sleep 60");
+    bundle.start();
+    let outcome = bundle.run();
+    assert!(outcome.stderr.contains("exists already"), "{outcome:?}");
+    assert_eq!(bundle.status(), "running");
+}
+
+#[test]
+fn a_runtime_killed_at_any_moment_leaves_what_delete_cleans() {
+    for step in 0..40 {
+        let bundle = Bundle::sh("sleep 60");
+        let started = Instant::now();
+        let mut child = bundle.oci(&["run", &bundle.id]).spawn().unwrap();
+        while started.elapsed() < Duration::from_micros(250 * step) {
+            std::hint::spin_loop();
+        }
+        child.kill().unwrap();
+        assert_eq!(child.wait().unwrap().signal(), Some(9));
+        if bundle.state_dir().exists() {
+            bundle.must(&["delete", "-f", &bundle.id]);
+        }
+        assert!(!bundle.state_dir().exists());
+        assert!(bundle.cgroups().is_empty(), "killed after {step} steps: {:?}", bundle.cgroups());
+    }
+}
+
+#[test]
+fn many_at_once_all_succeed() {
+    let bundles: Vec<_> = (0..20).map(|n| Bundle::sh(&format!("exit {n}"))).collect();
+    let children: Vec<_> =
+        bundles.iter().map(|bundle| bundle.oci(&["run", &bundle.id]).spawn().unwrap()).collect();
+    for (n, mut child) in (0..).zip(children) {
+        assert_eq!(child.wait().unwrap().code(), Some(n));
+    }
+    assert!(bundles.iter().all(|bundle| bundle.cgroups().is_empty()));
+}

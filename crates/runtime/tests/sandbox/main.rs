@@ -1,0 +1,17 @@
+//! The runtime's tests, each through the `gaufre-oci` binary and judged from inside the container.
+//!
+//! Self-contained: the runtime is `$GAUFRE_OCI` (else the one just built), the container's only program is the static
+//! busybox `$GAUFRE_BUSYBOX` (else /bin/busybox) and this very executable. They run as root, on cgroup v1, v2 and hybrid.
+#![allow(clippy::tests_outside_test_module, reason = "this whole crate is tests")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic is how a test fails")]
+
+mod attacks;
+mod bundle;
+mod exec;
+mod files;
+mod identity;
+mod lifecycle;
+mod limits;
+mod probe;
+mod refusals;
+mod terminal;
