@@ -22,6 +22,7 @@ mod oci;
 mod section;
 mod spool;
 mod tar_index;
+mod tar_walk;
 mod verified;
 
 pub use error::ArchiveError;

@@ -220,3 +220,19 @@ impl fmt::Display for Image {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use oci_spec::image::ImageConfiguration;
+
+    #[test]
+    fn a_config_as_docker_writes_it_is_read() {
+        let text = r#"{"architecture":"amd64","os":"linux","container":"x","docker_version":"20","history":[
+            {"created":"2024-01-01T00:00:00Z","created_by":"/bin/sh","empty_layer":true}],"config":{"Hostname":"",
+            "AttachStdin":false,"ExposedPorts":{"80/tcp":{}},"Env":["PATH=/bin"],"Cmd":null,"Volumes":null,
+            "Entrypoint":["/a"],"OnBuild":null,"Labels":null,"Healthcheck":{"Test":["NONE"]},"StopSignal":"SIGINT"},
+            "rootfs":{"type":"layers","diff_ids":[]}}"#;
+        let config: ImageConfiguration = serde_json::from_str(text).unwrap();
+        assert_eq!(config.config().as_ref().unwrap().entrypoint().as_ref().unwrap(), &["/a"]);
+    }
+}

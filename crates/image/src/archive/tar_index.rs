@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{BufReader, Seek, SeekFrom};
+use std::io::{Seek, SeekFrom};
 use std::sync::Arc;
 
 use tar::EntryType;
 
 use super::ArchiveError;
 use super::section::Section;
+use super::tar_walk::TarWalk;
 
 /// An archive with more entries is refused; real ones have a few for each layer.
 const MAX_ENTRIES: usize = 100_000;
@@ -39,25 +40,24 @@ impl TarIndex {
     pub(super) fn new(archive: &str, mut file: File) -> Result<Self, ArchiveError> {
         let read = |source| ArchiveError::Read { archive: archive.to_owned(), source };
         let len_bytes = file.seek(SeekFrom::End(0)).map_err(read)?;
-        file.rewind().map_err(read)?;
         let mut entries = HashMap::new();
-        let mut tar = tar::Archive::new(BufReader::new(&file));
-        for (count, entry) in tar.entries_with_seek().map_err(read)?.enumerate() {
-            if count >= MAX_ENTRIES {
+        let mut walk = TarWalk::new(&file);
+        let mut count = 0;
+        while let Some(entry) = walk.next().map_err(read)? {
+            count += 1;
+            if count > MAX_ENTRIES {
                 return Err(ArchiveError::TooManyEntries { archive: archive.to_owned(), limit: MAX_ENTRIES });
             }
-            let entry = entry.map_err(read)?;
             let escape = |name: &str| {
                 let name = name.chars().take(200).collect();
                 ArchiveError::Escape { archive: archive.to_owned(), name }
             };
-            let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
+            let name = String::from_utf8_lossy(&entry.name);
             let path = normalised("", &name).ok_or_else(|| escape(&name))?;
-            let target = entry.link_name_bytes().map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-            let target = target.unwrap_or_default();
-            let found = match entry.header().entry_type() {
+            let target = String::from_utf8_lossy(&entry.link);
+            let found = match entry.kind {
                 EntryType::Regular | EntryType::Continuous => {
-                    Entry::File { offset: entry.raw_file_position(), len_bytes: entry.size() }
+                    Entry::File { offset: entry.offset, len_bytes: entry.len_bytes }
                 }
                 EntryType::Symlink => {
                     let parent = path.rsplit_once('/').map_or("", |(parent, _)| parent);

@@ -104,7 +104,7 @@ impl Client {
             let chunk = tokio::time::timeout(idle, response.chunk())
                 .await
                 .map_err(|_| silent(registry, what, idle))?
-                .map_err(|error| classify(error, registry, what, idle))?;
+                .map_err(|error| classify(error, registry, what, &self.options.timeouts))?;
             let Some(chunk) = chunk else { return Ok(bytes.freeze()) };
             if bytes.len() as u64 + chunk.len() as u64 > limit_bytes {
                 let (registry, what) = (registry.to_owned(), what.to_owned());
@@ -175,7 +175,7 @@ impl Client {
         let limit = self.options.timeouts.connect + self.options.timeouts.response;
         match tokio::time::timeout(limit, request.send()).await {
             Err(_) => Err(silent(registry, &ask.what, limit)),
-            Ok(sent) => sent.map_err(|error| classify(error, registry, &ask.what, limit)),
+            Ok(sent) => sent.map_err(|error| classify(error, registry, &ask.what, &self.options.timeouts)),
         }
     }
 
@@ -295,7 +295,7 @@ impl Client {
         let limit = self.options.timeouts.connect + self.options.timeouts.response;
         let response = match tokio::time::timeout(limit, request.send()).await {
             Err(_) => return Err(silent(&registry, &what, limit)),
-            Ok(sent) => sent.map_err(|error| classify(error, &registry, &what, limit))?,
+            Ok(sent) => sent.map_err(|error| classify(error, &registry, &what, &self.options.timeouts))?,
         };
         let status = response.status();
         let body = self.body(response, &registry, &what, token::MAX_ANSWER_BYTES).await?;

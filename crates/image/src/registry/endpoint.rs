@@ -9,7 +9,7 @@ use tokio::sync::Mutex;
 use super::challenge::Challenge;
 use super::credentials::Secret;
 use super::dns::SystemResolver;
-use super::options::RegistryOptions;
+use super::options::{RegistryOptions, Timeouts};
 use super::request_error::RequestError;
 use super::token::Token;
 use super::{redirect, tls};
@@ -103,7 +103,7 @@ async fn ping(
     let what = "/v2/";
     match tokio::time::timeout(limit, http.get(url.clone()).send()).await {
         Err(_) => Err(silent(registry, what, limit)),
-        Ok(sent) => sent.map_err(|error| classify(error, registry, what, limit)),
+        Ok(sent) => sent.map_err(|error| classify(error, registry, what, &options.timeouts)),
     }
 }
 
@@ -141,9 +141,15 @@ pub(super) fn silent(registry: &str, what: &str, limit: Duration) -> RequestErro
 }
 
 /// Turns a transport error into one that says what a user can do.
-pub(super) fn classify(error: reqwest::Error, registry: &str, what: &str, limit: Duration) -> RequestError {
+pub(super) fn classify(
+    error: reqwest::Error,
+    registry: &str,
+    what: &str,
+    timeouts: &Timeouts,
+) -> RequestError {
     let registry = registry.to_owned();
     if error.is_timeout() {
+        let limit = if error.is_connect() { timeouts.connect } else { timeouts.response };
         return silent(&registry, what, limit);
     }
     // The address stands in our own message.

@@ -220,6 +220,33 @@ fn hostile_archives_are_refused_by_what_is_wrong_with_them() {
 }
 
 #[test]
+fn long_names_and_pax_records_are_read_but_not_without_bound() {
+    let DockerParts { config, layer, manifest } = docker_parts();
+    let long = format!("{}/layer.tar", "x".repeat(150));
+    let manifest = manifest.replace("l/layer.tar", &long);
+    let config_name = format!("{}.json", digest_of(&config).digest());
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a.tar");
+    let write = |comment: &[u8]| {
+        let mut tar = tar::Builder::new(File::create(&path).unwrap());
+        let parts: [(&str, &[u8]); 3] =
+            [(&long, &layer), (&config_name, &config), ("manifest.json", manifest.as_bytes())];
+        for (name, content) in parts {
+            tar.append_pax_extensions([("comment", comment)]).unwrap();
+            let mut header = tar::Header::new_gnu();
+            header.set_size(content.len() as u64);
+            tar.append_data(&mut header, name, content).unwrap();
+        }
+        tar.finish().unwrap();
+    };
+    write(b"short");
+    read_all(&Archive::open(&path, &amd64()).unwrap());
+    write(&vec![b'x'; 1 << 20]);
+    let error = chain(&Archive::open(&path, &amd64()).unwrap_err());
+    assert!(error.contains("above the limit"), "{error}");
+}
+
+#[test]
 fn a_truncated_archive_and_one_that_is_no_archive_are_refused() {
     let (directory, _) = layout();
     let path = directory.path().join("whole.tar");

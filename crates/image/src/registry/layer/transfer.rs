@@ -1,7 +1,6 @@
 //! The transfer of one layer: stretches of bytes, resumed where the last one broke.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use oci_spec::image::Descriptor;
@@ -14,6 +13,7 @@ use crate::image::{Image, LayerError, Progress};
 use crate::registries::Location;
 use crate::registry::client::{Ask, Client};
 use crate::registry::endpoint::{classify, silent};
+use crate::registry::options::Timeouts;
 use crate::registry::request_error::RequestError;
 
 /// A stretch at least this long (bytes) shows that the registry works: failures are counted anew after it.
@@ -112,9 +112,9 @@ impl Transfer {
         };
         let mut response = self.client.get(&ask).await.map_err(|error| Cut::Fatal(self.open_error(error)))?;
         let mut skip = self.bytes_to_skip(location, &response, offset).map_err(Cut::Fatal)?;
-        let idle = self.client.options.timeouts.idle;
+        let timeouts = self.client.options.timeouts;
         loop {
-            let Some(mut chunk) = next_chunk(&mut response, location, &ask.what, idle).await? else {
+            let Some(mut chunk) = next_chunk(&mut response, location, &ask.what, &timeouts).await? else {
                 return if self.hasher.len_bytes() == size_bytes { Ok(()) } else { Err(Cut::Ended) };
             };
             let skipped = skip.min(chunk.len() as u64);
@@ -209,12 +209,12 @@ async fn next_chunk(
     response: &mut Response,
     location: &Location,
     what: &str,
-    idle: Duration,
+    timeouts: &Timeouts,
 ) -> Result<Option<Bytes>, Cut> {
-    let registry = &location.authority.registry;
+    let (registry, idle) = (&location.authority.registry, timeouts.idle);
     match tokio::time::timeout(idle, response.chunk()).await {
         Err(_) => Err(Cut::Broken(silent(registry, what, idle))),
-        Ok(chunk) => chunk.map_err(|error| Cut::Broken(classify(error, registry, what, idle))),
+        Ok(chunk) => chunk.map_err(|error| Cut::Broken(classify(error, registry, what, timeouts))),
     }
 }
 
