@@ -210,7 +210,7 @@ mod tests {
         fs::write(volume.path.join("row"), "x").unwrap();
         assert!(matches!(volumes.create("data", &labels, false), Err(VolumeError::Exists { .. })));
         assert!(matches!(volumes.create("../x", &labels, false), Err(VolumeError::Name { .. })));
-        assert_eq!(volumes.list().unwrap(), [volume.clone()]);
+        assert_eq!(volumes.list().unwrap(), std::slice::from_ref(&volume));
         let usage = test.store.df(&InUse::default()).unwrap();
         assert_eq!((usage.volumes.count, usage.volumes.active), (1, 0));
         assert!(usage.volumes.bytes > 0);
