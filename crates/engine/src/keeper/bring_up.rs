@@ -117,8 +117,9 @@ pub(super) fn bring_up(
     if listener.is_none() {
         *listener = Some(prepare("the socket", || listen_nonblocking(sandbox))?);
     }
+    let owner = spec.process().as_ref().map_or(0, |process| process.user().uid());
     let pipes =
-        if settings.terminal { None } else { Some(prepare("the output's FIFOs", || Pipes::make(sandbox))?) };
+        if settings.terminal { None } else { Some(prepare("the output's FIFOs", || Pipes::make(sandbox, owner))?) };
 
     let mut created = gaufre_runtime::create(CreateRequest {
         id: definition.id.as_str(),
@@ -181,13 +182,14 @@ pub(super) fn listen_nonblocking(sandbox: &Sandbox) -> io::Result<OwnedFd> {
 struct Pipes {
     /// What the workload reads: the end that it gets, and ours.
     stdin: (OwnedFd, Option<OwnedFd>),
-    stdout: OwnedFd,
-    stderr: OwnedFd,
+    /// Our end of each FIFO, and the workload's.
+    stdout: (OwnedFd, OwnedFd),
+    stderr: (OwnedFd, OwnedFd),
 }
 
 impl Pipes {
-    fn make(sandbox: &Sandbox) -> io::Result<Self> {
-        let fifo = |name| make_fifo(&sandbox.run_directory().join(name));
+    fn make(sandbox: &Sandbox, owner: u32) -> io::Result<Self> {
+        let fifo = |name| make_fifo(&sandbox.run_directory().join(name), owner);
         let stdin = if sandbox.definition.settings.stdin_open {
             let (theirs, ours) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
             rustix::io::ioctl_fionbio(&ours, true)?;
@@ -201,14 +203,14 @@ impl Pipes {
     fn stdio(&self) -> Stdio<'_> {
         Stdio::Streams(Streams {
             stdin: self.stdin.0.as_fd(),
-            stdout: self.stdout.as_fd(),
-            stderr: self.stderr.as_fd(),
+            stdout: self.stdout.1.as_fd(),
+            stderr: self.stderr.1.as_fd(),
         })
     }
 
     fn into_ends(self) -> io::Result<(Vec<Output>, Input)> {
         let outputs =
-            vec![Output::fifo(self.stdout, Stream::Stdout)?, Output::fifo(self.stderr, Stream::Stderr)?];
+            vec![Output::fifo(self.stdout.0, Stream::Stdout)?, Output::fifo(self.stderr.0, Stream::Stderr)?];
         Ok((outputs, Input::new(self.stdin.1, false)))
     }
 }

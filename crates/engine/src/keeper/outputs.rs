@@ -93,14 +93,18 @@ impl Output {
     }
 }
 
-/// Makes the FIFO at `path` and opens it so that it never ends: for reading and writing (fifo(7), a Linux extension).
-pub(super) fn make_fifo(path: &Path) -> io::Result<OwnedFd> {
+/// Makes the FIFO at `path` for a workload that runs as `owner`, which may open it again as `/dev/stdout`. Returns our
+/// end and the workload's: two open files, because only ours must not block. Both are open for reading and writing
+/// (fifo(7), a Linux extension), so that neither end's death ends the other.
+pub(super) fn make_fifo(path: &Path, owner: u32) -> io::Result<(OwnedFd, OwnedFd)> {
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
     rustix::fs::mknodat(rustix::fs::CWD, path, rustix::fs::FileType::Fifo, Mode::RUSR | Mode::WUSR, 0)?;
-    open_fifo(path)
+    let theirs = open(path, OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW, Mode::empty())?;
+    rustix::fs::fchown(&theirs, Some(rustix::fs::Uid::from_raw(owner)), None)?;
+    Ok((open_fifo(path)?, theirs))
 }
 
 /// Opens a FIFO that another keeper made.
