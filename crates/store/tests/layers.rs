@@ -9,9 +9,9 @@ mod tests {
     use std::os::fd::AsRawFd;
     use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
-    use gaufre_store::{LayerLimits, LayerOutcome, RootfsRequest};
+    use gaufre_store::{LayerOutcome, RootfsRequest};
 
-    use crate::support::{TestStore, assert_same_tree, run};
+    use crate::support::{Tar, TestStore, assert_same_tree, run};
 
     /// A tree with everything that GNU tar can carry.
     fn make_tree(root: &std::path::Path) {
@@ -91,6 +91,38 @@ mod tests {
             assert_eq!(fs::write(root.join("etc/x"), "x").is_ok(), sandbox_dir.is_some());
         }
         assert!(!test.layer_tree(&layers[1]).join("etc/x").exists());
-        let _ = LayerLimits::default();
+    }
+
+    #[test]
+    fn whiteouts_hide_lower_layers_only_whatever_the_order_is() {
+        let test = TestStore::new();
+        let tar = |tar: Tar| {
+            let (diff_id, outcome) = test.add(&tar.end());
+            outcome.unwrap();
+            diff_id
+        };
+        let bottom = tar(Tar::default().file("gone/a", b"1").file("merged/a", b"1").file("same", b"1"));
+        let middle = tar(Tar::default()
+            .file("same", b"2")
+            .file(".wh.same", b"")
+            .file(".wh.gone", b"")
+            .file("gone/b", b"2")
+            .file("merged/b", b"2"));
+        let top = tar(Tar::default().file(".wh..wh..opq", b"").file("only", b"3"));
+        let show = |layers: &[oci_spec::image::Digest]| {
+            let request = RootfsRequest { layers, sandbox_dir: None, volatile: false };
+            let mount = test.store.mount_rootfs(&request).unwrap();
+            let root = std::path::PathBuf::from(format!("/proc/self/fd/{}/.", mount.as_raw_fd()));
+            crate::support::describe(&root, false)
+                .into_keys()
+                .filter(|path| path.as_os_str() != "")
+                .collect::<Vec<_>>()
+        };
+        let paths = |list: &[&str]| list.iter().map(std::path::PathBuf::from).collect::<Vec<_>>();
+        let both = [bottom.clone(), middle.clone()];
+        assert_eq!(show(&both), paths(&["gone", "gone/b", "merged", "merged/a", "merged/b", "same"]));
+        assert_eq!(show(&[bottom, middle, top]), paths(&["only"]));
+        assert!(show(&[]).is_empty());
+        assert!(test.store.check(false).unwrap().findings.is_empty());
     }
 }
