@@ -93,6 +93,7 @@ pub(crate) fn compile(seccomp: &LinuxSeccomp) -> Result<Filter, SeccompError> {
     }
     let mut program = vec![statement(LOAD, ARCH)];
     let mut audits: Vec<u32> = conventions.iter().map(|convention| convention.audit).collect();
+    audits.sort_unstable_by_key(|audit| *audit != NATIVE.audit);
     audits.dedup();
     for audit in audits {
         let code = for_audit_arch(seccomp, &conventions, audit, default)?;
@@ -113,23 +114,29 @@ fn only_32_bit(archs: &[Arch]) -> bool {
 }
 
 /// The code for all conventions that share an audit architecture: x32 differs from its 64-bit twin by a mark in the
-/// call's number. A mark that was not asked for ends the process, as another architecture does.
+/// call's number. Where it was asked for the mark is taken off, else it ends the process as another architecture does.
 fn for_audit_arch(
     seccomp: &LinuxSeccomp,
     conventions: &[Convention],
     audit: u32,
     default: u32,
 ) -> Result<Code, SeccompError> {
-    let tree = |mark| match conventions.iter().find(|found| found.audit == audit && found.mark == mark) {
-        Some(convention) => search_tree(seccomp, convention, default),
-        None => Ok(vec![statement(RETURN, KILL_PROCESS)]),
-    };
-    let plain = tree(0)?;
+    let mut same = conventions.iter().filter(|found| found.audit == audit);
+    let Some(first) = same.next() else { return Ok(vec![statement(RETURN, KILL_PROCESS)]) };
+    let plain = search_tree(seccomp, first, default)?;
     let mut code = vec![statement(LOAD, NUMBER)];
-    if audit == NATIVE.audit {
-        code.extend(either(IF_AT_LEAST, X32_MARK, tree(X32_MARK)?, plain));
-    } else {
+    if audit != NATIVE.audit {
         code.extend(plain);
+    } else if same.next().is_some() {
+        code.push(statement(AND, !X32_MARK));
+        code.extend(plain);
+    } else {
+        let kill = vec![statement(RETURN, KILL_PROCESS)];
+        code.extend(if first.mark == 0 {
+            either(IF_AT_LEAST, X32_MARK, kill, plain)
+        } else {
+            either(IF_AT_LEAST, X32_MARK, plain, kill)
+        });
     }
     Ok(code)
 }

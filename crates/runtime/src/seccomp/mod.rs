@@ -6,6 +6,8 @@
 mod arch;
 mod compile;
 mod profile;
+#[cfg(test)]
+mod simulate;
 mod table;
 
 pub use compile::SeccompError;

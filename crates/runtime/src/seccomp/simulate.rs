@@ -1,0 +1,148 @@
+//! Compiled filters judged by an interpreter of classic BPF, call by call.
+
+use oci_spec::runtime::{LinuxSeccomp, LinuxSeccompOperator};
+use serde_json::json;
+
+use super::compile::compile;
+use super::default_profile;
+use crate::sys::seccomp::Instruction;
+
+const X86_64: u32 = 0xc000_003e;
+const X86: u32 = 0x4000_0003;
+const ALLOW: u32 = 0x7fff_0000;
+const KILL: u32 = 0x8000_0000;
+const ERRNO: u32 = 0x0005_0000;
+
+/// What the filter answers.
+fn answer(program: &[Instruction], arch: u32, number: u32, args: [u64; 6]) -> u32 {
+    let load = |at: u32| match at {
+        0 => number,
+        4 => arch,
+        at => {
+            let arg = args[(at as usize - 16) / 8];
+            if at % 8 == 0 { (arg & 0xffff_ffff) as u32 } else { (arg >> 32) as u32 }
+        }
+    };
+    let (mut at, mut accumulator) = (0, 0);
+    loop {
+        let Instruction { code, jump_true, jump_false, k } = program[at];
+        at += 1;
+        let holds = match code {
+            0x20 => {
+                accumulator = load(k);
+                continue;
+            }
+            0x54 => {
+                accumulator &= k;
+                continue;
+            }
+            0x05 => {
+                at += k as usize;
+                continue;
+            }
+            0x06 => return k,
+            0x15 => accumulator == k,
+            0x25 => accumulator > k,
+            0x35 => accumulator >= k,
+            other => panic!("unknown code {other:#x}"),
+        };
+        at += usize::from(if holds { jump_true } else { jump_false });
+    }
+}
+
+fn profile(json: serde_json::Value) -> Vec<Instruction> {
+    let seccomp: LinuxSeccomp = serde_json::from_value(json).unwrap();
+    compile(&seccomp).unwrap().program
+}
+
+#[test]
+fn every_comparison_of_64_bits_is_exact() {
+    let interesting =
+        [0, 1, 5, 0xffff_ffff, 0x1_0000_0000, 0x1_0000_0005, 0x5_0000_0001, u64::MAX - 1, u64::MAX];
+    type Holds = fn(u64, u64) -> bool;
+    let operators: [(LinuxSeccompOperator, Holds); 6] = [
+        (LinuxSeccompOperator::ScmpCmpEq, |a, b| a == b),
+        (LinuxSeccompOperator::ScmpCmpNe, |a, b| a != b),
+        (LinuxSeccompOperator::ScmpCmpLt, |a, b| a < b),
+        (LinuxSeccompOperator::ScmpCmpLe, |a, b| a <= b),
+        (LinuxSeccompOperator::ScmpCmpGt, |a, b| a > b),
+        (LinuxSeccompOperator::ScmpCmpGe, |a, b| a >= b),
+    ];
+    for (operator, holds) in operators {
+        for wanted in interesting {
+            let rule = json!({"names": ["read"], "action": "SCMP_ACT_ALLOW",
+                "args": [{"index": 2, "value": wanted, "op": operator}, {"index": 0, "value": 3, "op": "SCMP_CMP_EQ"}]});
+            let program = profile(json!({"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [rule]}));
+            for given in interesting {
+                let expected = if holds(given, wanted) { ALLOW } else { ERRNO | 1 };
+                let found = answer(&program, X86_64, 0, [3, 0, given, 0, 0, 0]);
+                assert_eq!(found, expected, "{given:#x} {operator:?} {wanted:#x}");
+                assert_eq!(answer(&program, X86_64, 0, [4, 0, given, 0, 0, 0]), ERRNO | 1);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_masked_comparison_looks_at_the_mask_only() {
+    let rule = json!({"names": ["clone"], "action": "SCMP_ACT_ALLOW",
+        "args": [{"index": 0, "value": 0x1_7e02_0000_u64, "valueTwo": 0, "op": "SCMP_CMP_MASKED_EQ"}]});
+    let program =
+        profile(json!({"defaultAction": "SCMP_ACT_ERRNO", "defaultErrnoRet": 38, "syscalls": [rule]}));
+    let clone = |flags| answer(&program, X86_64, 56, [flags, 0, 0, 0, 0, 0]);
+    assert_eq!(clone(0x11), ALLOW);
+    assert_eq!(clone(0x1000_0011), ERRNO | 38);
+    assert_eq!(clone(0x1_0000_0011), ERRNO | 38);
+}
+
+#[test]
+fn architectures_not_asked_for_end_the_process() {
+    let rules = json!([{"names": ["read"], "action": "SCMP_ACT_ALLOW"}]);
+    let one = profile(json!({"defaultAction": "SCMP_ACT_ERRNO", "syscalls": rules}));
+    assert_eq!(answer(&one, X86, 3, [0; 6]), KILL);
+    assert_eq!(answer(&one, X86_64, 0x4000_0000, [0; 6]), KILL);
+    let all = json!(["SCMP_ARCH_X86_64", "SCMP_ARCH_X86", "SCMP_ARCH_X32", "SCMP_ARCH_AARCH64"]);
+    let all = profile(json!({"defaultAction": "SCMP_ACT_ERRNO", "architectures": all, "syscalls": rules}));
+    assert_eq!(answer(&all, X86, 3, [0; 6]), ALLOW);
+    assert_eq!(answer(&all, X86, 0, [0; 6]), ERRNO | 1);
+    assert_eq!(answer(&all, X86_64, 0x4000_0000, [0; 6]), ALLOW);
+    assert_eq!(answer(&all, 0xc000_00b7, 63, [0; 6]), KILL);
+}
+
+#[test]
+fn the_default_profile_answers_each_call_as_its_lists_say() {
+    let profile = default_profile(&crate::spec::default_capabilities());
+    let program = compile(&profile).unwrap().program;
+    let rules = profile.syscalls().as_ref().unwrap();
+    for (name, number) in super::table::X86_64 {
+        let rule = rules.iter().find(|rule| rule.names().iter().any(|other| other == name));
+        if rule.is_some_and(|rule| rule.args().is_some()) {
+            continue;
+        }
+        let expected = rule.map_or(ERRNO | 38, |rule| rule.action().as_u32(rule.errno_ret()));
+        assert_eq!(answer(&program, X86_64, *number, [0; 6]), expected, "{name}");
+    }
+    assert_eq!(answer(&program, X86_64, 56, [0x11, 0, 0, 0, 0, 0]), ALLOW);
+    assert_eq!(answer(&program, X86_64, 56, [0x1000_0000, 0, 0, 0, 0, 0]), ERRNO | 1);
+    assert_eq!(answer(&program, X86_64, 41, [40, 0, 0, 0, 0, 0]), ERRNO | 1);
+    assert_eq!(answer(&program, X86_64, 41, [2, 0, 0, 0, 0, 0]), ALLOW);
+    assert_eq!(answer(&program, X86_64, 9999, [0; 6]), ERRNO | 38);
+}
+
+#[test]
+fn a_filter_that_wants_an_agent_is_refused_by_name() {
+    let notify = json!({"defaultAction": "SCMP_ACT_NOTIFY"});
+    let seccomp: LinuxSeccomp = serde_json::from_value(notify).unwrap();
+    assert!(compile(&seccomp).unwrap_err().to_string().contains("SCMP_ACT_NOTIFY"));
+}
+
+#[test]
+#[ignore = "prints a time"]
+fn how_long_the_default_profile_takes() {
+    let profile = default_profile(&crate::spec::default_capabilities());
+    let start = std::time::Instant::now();
+    for _ in 0..1000 {
+        std::hint::black_box(compile(&profile).unwrap());
+    }
+    println!("{:?}, {} instructions", start.elapsed() / 1000, compile(&profile).unwrap().program.len());
+}
