@@ -1,7 +1,7 @@
 //! System call filters: the configuration's `linux.seccomp` compiled to classic BPF, and a default profile.
 //!
-//! Compiling the default profile takes some tens of microseconds, so nothing is cached: a cache would add files to be
-//! trusted, and save less than the reading of them costs.
+//! Nothing is cached: compiling the default profile costs about as much as finding, reading and trusting a cache file
+//! would (docs/decisions/030-runtime-processes.md).
 
 mod arch;
 mod compile;

@@ -135,14 +135,3 @@ fn a_filter_that_wants_an_agent_is_refused_by_name() {
     let seccomp: LinuxSeccomp = serde_json::from_value(notify).unwrap();
     assert!(compile(&seccomp).unwrap_err().to_string().contains("SCMP_ACT_NOTIFY"));
 }
-
-#[test]
-#[ignore = "prints a time"]
-fn how_long_the_default_profile_takes() {
-    let profile = default_profile(&crate::spec::default_capabilities());
-    let start = std::time::Instant::now();
-    for _ in 0..1000 {
-        std::hint::black_box(compile(&profile).unwrap());
-    }
-    println!("{:?}, {} instructions", start.elapsed() / 1000, compile(&profile).unwrap().program.len());
-}
