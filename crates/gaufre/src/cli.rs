@@ -17,7 +17,7 @@ use crate::verbs;
     subcommand_required = true,
     arg_required_else_help = true
 )]
-#[command(disable_help_subcommand = true)]
+#[command(disable_help_subcommand = true, subcommand_value_name = "VERB", subcommand_help_heading = "Verbs")]
 #[command(after_help = "Run 'gaufre VERB --help' for what a verb does and takes.")]
 pub(crate) struct Cli {
     #[command(flatten)]

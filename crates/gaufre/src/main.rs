@@ -26,7 +26,7 @@ fn main() -> ExitCode {
     }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return usage::explain(&error).into(),
+        Err(error) => return usage::explain(&error, std::env::args_os()).into(),
     };
     tracing_subscriber::fmt()
         .with_max_level(cli.global.log_level)

@@ -1,9 +1,12 @@
 //! A command line that cannot be understood: one sentence in podman's manner, and where to read more.
 
+use std::ffi::OsString;
 use std::io::Write;
 
+use clap::CommandFactory;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
+use crate::cli::Cli;
 use crate::failure::OWN_FAILURE;
 
 /// Flags of podman and Docker that users will try, and why there are none.
@@ -32,7 +35,7 @@ const NOT_SUPPORTED: [(&str, &str); 21] = [
 ];
 
 /// Prints what is wrong, or the help that was asked for, and gives the code to exit with.
-pub(crate) fn explain(error: &clap::Error) -> u8 {
+pub(crate) fn explain(error: &clap::Error, args: impl Iterator<Item = OsString>) -> u8 {
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
         // Help into a closed pipe is not a failure.
         let _ = error.print();
@@ -42,7 +45,7 @@ pub(crate) fn explain(error: &clap::Error) -> u8 {
         let _ = error.print();
         return OWN_FAILURE;
     }
-    let _ = writeln!(std::io::stderr(), "Error: {}\nSee '{} --help'", sentence(error), command(error));
+    let _ = writeln!(std::io::stderr(), "Error: {}\nSee '{} --help'", sentence(error), command(args));
     OWN_FAILURE
 }
 
@@ -69,6 +72,15 @@ fn sentence(error: &clap::Error) -> String {
                 None => format!("invalid value for {flag}: '{value}'"),
             }
         }
+        (ErrorKind::MissingRequiredArgument, ..) => match error.get(ContextKind::InvalidArg) {
+            Some(ContextValue::Strings(missing)) => {
+                let first = |text: &String| {
+                    text.trim_matches(['<', '>', '.', '[', ']']).split(' ').next().map(str::to_owned)
+                };
+                format!("{} is missing", missing.iter().filter_map(first).collect::<Vec<_>>().join(" and "))
+            }
+            _ => first_line(error),
+        },
         _ => first_line(error),
     }
 }
@@ -94,31 +106,33 @@ fn suggestion(error: &clap::Error) -> String {
     }
 }
 
-/// The words up to the verb, for `--help`.
-fn command(error: &clap::Error) -> String {
-    match error.get(ContextKind::Usage) {
-        Some(ContextValue::StyledStr(usage)) => {
-            let usage = usage.to_string();
-            let words = usage.trim_start_matches("Usage:").split_whitespace();
-            words
-                .take_while(|word| word.chars().all(|c| c.is_ascii_lowercase()))
-                .collect::<Vec<_>>()
-                .join(" ")
+/// The program and the verbs among its arguments, for `--help`.
+fn command(args: impl Iterator<Item = OsString>) -> String {
+    let mut known = Cli::command();
+    let mut words = vec![known.get_name().to_owned()];
+    for arg in args.skip(1) {
+        match known.find_subcommand(&arg) {
+            Some(verb) => {
+                words.push(verb.get_name().to_owned());
+                known = verb.clone();
+            }
+            // Before the verb there may be flags with values, after the last verb nothing is a verb.
+            None if !known.has_subcommands() => break,
+            None => {}
         }
-        _ => "gaufre".to_owned(),
     }
+    words.join(" ")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::Cli;
     use clap::Parser;
 
     fn said(args: &[&str]) -> String {
         let args = std::iter::once("gaufre").chain(args.iter().copied());
-        let error = Cli::try_parse_from(args).unwrap_err();
-        format!("{} | {}", sentence(&error), command(&error))
+        let error = Cli::try_parse_from(args.clone()).unwrap_err();
+        format!("{} | {}", sentence(&error), command(args.map(OsString::from)))
     }
 
     #[test]
@@ -127,10 +141,10 @@ mod tests {
         assert_eq!(said(&["xyzzy"]), "unknown verb 'xyzzy' | gaufre");
         assert_eq!(
             said(&["run", "--memory", "x", "img"]),
-            "invalid value for --memory: 'x' is not a number with an optional unit b, k, m, g, t or p, such as 512m | gaufre"
+            "invalid value for --memory: 'x' is not a number with an optional unit b, k, m, g, t or p, such as 512m | gaufre run"
         );
-        assert!(said(&["run"]).starts_with("the following required arguments were not provided: <IMAGE>"));
-        assert!(said(&["system", "bogus"]).contains("unknown verb 'bogus'"));
+        assert_eq!(said(&["run"]), "IMAGE is missing | gaufre run");
+        assert_eq!(said(&["--root", "/x", "system", "xyzzy"]), "unknown verb 'xyzzy' | gaufre system");
     }
 
     #[test]

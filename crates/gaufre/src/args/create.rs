@@ -17,6 +17,14 @@ use crate::failure::{CliError, Result};
 /// Everything that `create` and `run` share.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct CreateArgs {
+    /// Print this help
+    #[arg(long, action = clap::ArgAction::Help)]
+    help: Option<bool>,
+
+    // One list, so that everything after the image belongs to the command, also what looks like a flag.
+    #[arg(value_name = "IMAGE", required = true, trailing_var_arg = true, hide = true)]
+    words: Vec<String>,
+
     #[command(flatten)]
     process: ProcessArgs,
     #[command(flatten)]
@@ -35,17 +43,6 @@ pub(crate) struct CreateArgs {
     /// Write the container's ID to a file, which must not exist
     #[arg(long, value_name = "FILE", help_heading = "Names and labels")]
     cidfile: Option<PathBuf>,
-
-    /// Print this help
-    #[arg(long, action = clap::ArgAction::Help, help_heading = "Options")]
-    help: Option<bool>,
-
-    /// The image, by name, digest or ID
-    image: String,
-
-    /// The command and its arguments, instead of the image's
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
-    command: Vec<String>,
 }
 
 impl CreateArgs {
@@ -63,9 +60,11 @@ impl CreateArgs {
         self.identity.apply(&mut settings)?;
         let cwd = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
         let (volumes, tmpfs) = self.storage.mounts(&cwd)?;
+        let (image, command) =
+            self.words.split_first().ok_or_else(|| CliError::new("give the image to run"))?;
         Ok(CreateRequest {
-            image: self.image.clone(),
-            command: self.command.clone(),
+            image: image.clone(),
+            command: command.to_vec(),
             entrypoint: self.process.entrypoint()?,
             env: self.process.env.resolve()?,
             workdir: self.process.workdir()?,
@@ -115,3 +114,6 @@ pub(crate) fn write_cidfile(path: &Path, id: &str) -> Result<()> {
     written
         .map_err(|error| CliError::because(format_args!("cannot write --cidfile {}", path.display()), error))
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,7 +11,7 @@ use gaufre_engine::settings::{Platform, PullPolicy, RegistryAccess, parse_creden
 pub(crate) struct RegistryArgs {
     /// Whether to insist on HTTPS with a valid certificate [default: true,
     /// unless registries.conf says otherwise]
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", hide_possible_values = true,
         action = ArgAction::Set)]
     tls_verify: Option<bool>,
 

@@ -51,7 +51,7 @@ pub(crate) struct LimitArgs {
     oom_score_adj: Option<i32>,
 
     /// Limit of setrlimit(2), such as nofile=1024:2048
-    #[arg(long, value_name = "NAME=SOFT[:HARD]", value_delimiter = ',')]
+    #[arg(long, value_name = "LIMIT", value_delimiter = ',')]
     ulimit: Vec<Ulimit>,
 }
 

@@ -16,8 +16,8 @@ pub(crate) struct NetworkArgs {
     #[arg(long, visible_alias = "net", value_name = "MODE", default_value = "bridge")]
     network: Vec<NetworkMode>,
 
-    /// Publish a port on the host, also a range or with /udp
-    #[arg(short, long, value_name = "[[IP:]HOST:]PORT", value_delimiter = ',')]
+    /// Publish a port: [[IP:]HOST:]PORT[/udp], also ranges
+    #[arg(short, long, value_name = "PORT", value_delimiter = ',')]
     publish: Vec<String>,
 
     /// Publish every port that the image exposes on a free host port

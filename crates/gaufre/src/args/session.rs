@@ -13,7 +13,7 @@ pub(crate) struct SessionArgs {
     detach_keys: Option<DetachKeys>,
 
     /// Whether signals sent to gaufre go to the container (without a terminal)
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", hide_possible_values = true,
         default_value_t = true, action = ArgAction::Set)]
     sig_proxy: bool,
 }

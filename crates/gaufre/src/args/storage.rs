@@ -14,16 +14,16 @@ use crate::failure::{CliError, Result};
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Files and devices")]
 pub(crate) struct StorageArgs {
-    /// Mount a host path or a volume; OPTIONS such as ro
-    #[arg(short, long, value_name = "[SOURCE:]DIR[:OPTIONS]")]
+    /// Mount a host path or a volume: [SOURCE:]DIR[:OPTIONS]
+    #[arg(short, long, value_name = "VOLUME")]
     volume: Vec<VolumeArg>,
 
     /// The same in other words: type=bind|volume|tmpfs,source=..,target=..
     #[arg(long, value_name = "KEY=VALUE,...")]
     mount: Vec<String>,
 
-    /// Mount an empty filesystem in memory; OPTIONS such as size=64m
-    #[arg(long, value_name = "DIR[:OPTIONS]")]
+    /// Mount an empty filesystem in memory; OPTS such as size=64m
+    #[arg(long, value_name = "DIR[:OPTS]")]
     tmpfs: Vec<TmpfsArg>,
 
     /// Make the root filesystem read-only
@@ -34,8 +34,8 @@ pub(crate) struct StorageArgs {
     #[arg(long, value_name = "SIZE", value_parser = parse_size, default_value = "64m")]
     shm_size: u64,
 
-    /// Give a device of the host to the container
-    #[arg(long, value_name = "HOST[:PATH][:rwm]", value_delimiter = ',')]
+    /// Give a device of the host: PATH[:INSIDE][:rwm]
+    #[arg(long, value_name = "DEVICE", value_delimiter = ',')]
     device: Vec<DeviceMapping>,
 }
 

@@ -6,8 +6,18 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use crate::output::short_digest;
 
 /// Bars below each other, redrawn in place.
-#[derive(Debug, Default)]
-pub(super) struct Bars(MultiProgress);
+#[derive(Debug)]
+pub(super) struct Bars {
+    bars: MultiProgress,
+    doing: &'static str,
+}
+
+impl Bars {
+    /// `doing` is what is being done, as a beginning of a sentence.
+    pub(super) fn new(doing: &'static str) -> Self {
+        Self { bars: MultiProgress::new(), doing }
+    }
+}
 
 // `{msg}` tells the state; the numbers are padded, so that columns stay in place while they grow.
 const RUNNING: &str =
@@ -23,18 +33,18 @@ fn style(template: &str) -> ProgressStyle {
 
 impl PullProgress for Bars {
     fn started(&self, what: &str) {
-        self.message(&format!("Trying to pull {what}..."));
+        self.message(&format!("{} {what}...", self.doing));
     }
 
     fn layer(&self, digest: &str, total_bytes: u64) -> Box<dyn LayerProgress> {
         let bar = ProgressBar::new(total_bytes).with_style(style(RUNNING));
         bar.set_prefix(short_digest(digest).to_owned());
-        Box::new(Bar(self.0.add(bar)))
+        Box::new(Bar(self.bars.add(bar)))
     }
 
     fn message(&self, text: &str) {
         // Drawn above the bars; a terminal that fails to show it is no reason to stop a pull.
-        let _ = self.0.println(text);
+        let _ = self.bars.println(text);
     }
 }
 

@@ -10,11 +10,14 @@ use crate::output::{short_digest, si_size};
 
 /// Plain lines.
 #[derive(Debug)]
-pub(super) struct Lines;
+pub(super) struct Lines {
+    /// What is being done, as a beginning of a sentence.
+    pub(super) doing: &'static str,
+}
 
 impl PullProgress for Lines {
     fn started(&self, what: &str) {
-        say(format_args!("Trying to pull {what}..."));
+        say(format_args!("{} {what}...", self.doing));
     }
 
     fn layer(&self, digest: &str, total_bytes: u64) -> Box<dyn LayerProgress> {

@@ -7,9 +7,8 @@ use crate::cli::Global;
 use crate::failure::Result;
 
 /// Take part in a running container: its output, its input, its terminal
-///
-/// Exits with the container's exit code; the detach keys leave it running.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Exits with the container's exit code; the detach keys leave it running.")]
 pub(crate) struct Args {
     /// Do not pass standard input on
     #[arg(long)]

@@ -8,9 +8,11 @@ use crate::failure::{CliError, Result};
 use crate::session::{self, RawMode, Signals, exit_code, stdin_is_terminal};
 
 /// Execute a command in a running container
-///
-/// Exits with the command's exit code: 126 if it cannot be run, 127 if there is none, 125 if gaufre itself failed.
 #[derive(Debug, clap::Args)]
+#[command(override_usage = "gaufre exec [OPTIONS] CONTAINER COMMAND [ARG]...")]
+#[command(after_help = "\
+Exits with the command's exit code: 126 if it cannot be run, 127 if there is none, \
+125 if gaufre itself failed.")]
 pub(crate) struct Args {
     /// Leave the command running in the background
     #[arg(short, long)]
@@ -39,17 +41,18 @@ pub(crate) struct Args {
     #[arg(long)]
     privileged: bool,
 
-    /// Name or ID
-    container: String,
-
-    /// The command and its arguments
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
-    command: Vec<String>,
+    // One list, so that everything after the container belongs to the command, also what looks like a flag.
+    #[arg(value_name = "CONTAINER", required = true, trailing_var_arg = true, hide = true)]
+    words: Vec<String>,
 }
 
 pub(crate) fn execute(args: &Args, global: &Global) -> Result<u8> {
+    let (container, command) = match args.words.split_first() {
+        Some((container, command)) if !command.is_empty() => (container, command),
+        _ => return Err(CliError::new("give the container, and the command to execute in it")),
+    };
     let request = ExecRequest {
-        command: args.command.clone(),
+        command: command.to_vec(),
         terminal: args.tty,
         stdin_open: args.interactive,
         env: args.env.resolve()?,
@@ -59,12 +62,12 @@ pub(crate) fn execute(args: &Args, global: &Global) -> Result<u8> {
     };
     let engine = global.engine()?;
     if args.detach {
-        engine.exec_detached(&args.container, &request)?;
+        engine.exec_detached(container, &request)?;
         return Ok(0);
     }
     let caught = if args.tty { Signals::of_terminal() } else { Signals::forwarded() };
     let mut signals = caught.map_err(|error| CliError::because("cannot catch signals", error))?;
-    let mut session = engine.exec(&args.container, &request)?;
+    let mut session = engine.exec(container, &request)?;
     let raw = match (args.tty && args.interactive && stdin_is_terminal()).then(RawMode::enter) {
         Some(raw) => {
             Some(raw.map_err(|error| CliError::because("cannot put the terminal into raw mode", error))?)
@@ -76,5 +79,5 @@ pub(crate) fn execute(args: &Args, global: &Global) -> Result<u8> {
     let code = session
         .exit_code()
         .map_err(|error| CliError::because("cannot tell the command's exit code", error))?;
-    exit_code(&args.container, Some(code))
+    exit_code(container, Some(code))
 }

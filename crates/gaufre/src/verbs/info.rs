@@ -43,14 +43,15 @@ fn outline(value: &Value, depth: usize, text: &mut String) {
                     Value::Array(items) if !items.is_empty() => {
                         text.push_str(&format!("{indent}{name}:\n"));
                         outline(value, depth, text);
-                        debug_assert!(!items.is_empty());
                     }
                     plain => text.push_str(&format!("{indent}{name}: {}\n", scalar(plain))),
                 }
             }
         }
         Value::Array(items) => {
-            items.iter().for_each(|item| text.push_str(&format!("{indent}- {}\n", scalar(item))))
+            for item in items {
+                text.push_str(&format!("{indent}- {}\n", scalar(item)));
+            }
         }
         plain => text.push_str(&format!("{indent}{}\n", scalar(plain))),
     }

@@ -7,7 +7,7 @@ use gaufre_engine::LoadSource;
 use crate::cli::Global;
 use crate::failure::{CliError, Result};
 use crate::output;
-use crate::progress::progress;
+use crate::progress::loading;
 use crate::session::stdin_is_terminal;
 
 /// Load images from an archive: docker-archive, oci-archive or an OCI layout
@@ -31,7 +31,7 @@ pub(crate) fn execute(args: &Args, global: &Global) -> Result<u8> {
         }
         None => LoadSource::Stdin,
     };
-    for image in global.engine()?.load(&source, progress(args.quiet).as_ref())? {
+    for image in global.engine()?.load(&source, loading(args.quiet).as_ref())? {
         output::line(format_args!("Loaded image: {}", image.name.as_ref().unwrap_or(&image.id)))?;
     }
     Ok(0)

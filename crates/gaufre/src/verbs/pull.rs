@@ -7,7 +7,7 @@ use crate::args::{RegistryArgs, some_of};
 use crate::cli::Global;
 use crate::failure::{Result, for_each};
 use crate::output;
-use crate::progress::progress;
+use crate::progress::pulling;
 
 /// Pull images from a registry, and print their IDs
 #[derive(Debug, clap::Args)]
@@ -31,7 +31,7 @@ pub(crate) struct Args {
 pub(crate) fn execute(args: &Args, global: &Global) -> Result<u8> {
     let images = some_of(&args.images)?;
     let engine = global.engine()?;
-    let progress = progress(args.quiet);
+    let progress = pulling(args.quiet);
     for_each(images, |image| {
         let request = PullRequest {
             reference: image.to_owned(),

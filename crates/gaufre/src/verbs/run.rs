@@ -7,14 +7,15 @@ use crate::args::{CreateArgs, SessionArgs, Stream, streams, write_cidfile};
 use crate::cli::Global;
 use crate::failure::{CliError, Result};
 use crate::output;
-use crate::progress::progress;
+use crate::progress::pulling;
 
 /// Create a container from an image and start it
-///
-/// Without --detach, gaufre shows the container's output, passes signals on to it, and exits with its exit code: 125 if
-/// gaufre itself failed, 126 if the command cannot be run, 127 if there is no such command.
 #[derive(Debug, clap::Args)]
-#[command(disable_help_flag = true)]
+#[command(disable_help_flag = true, override_usage = "gaufre run [OPTIONS] IMAGE [COMMAND [ARG]...]")]
+#[command(after_help = "\
+Without --detach, gaufre shows the container's output, passes signals on to it, \
+and exits with its exit code: 125 if gaufre itself failed, 126 if the command \
+cannot be run, 127 if there is no such command.")]
 pub(crate) struct Args {
     /// Leave it running in the background and print its ID
     #[arg(short, long, conflicts_with = "attach")]
@@ -35,7 +36,7 @@ pub(crate) fn execute(args: &Args, global: &Global) -> Result<u8> {
     let request = args.create.request()?;
     let cidfile = args.create.free_cidfile()?;
     let engine = global.engine()?;
-    let id = engine.create(&request, progress(args.create.pull.quiet).as_ref())?.to_string();
+    let id = engine.create(&request, pulling(args.create.pull.quiet).as_ref())?.to_string();
     let begun = match cidfile {
         Some(path) => write_cidfile(path, &id),
         None => Ok(()),

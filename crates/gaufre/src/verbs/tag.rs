@@ -1,7 +1,7 @@
 //! `gaufre tag`.
 
 use crate::cli::Global;
-use crate::failure::{Result, for_each};
+use crate::failure::{CliError, OWN_FAILURE, Result, for_each};
 
 /// Give an image more names
 #[derive(Debug, clap::Args)]
@@ -16,5 +16,8 @@ pub(crate) struct Args {
 
 pub(crate) fn execute(args: &Args, global: &Global) -> Result<u8> {
     let engine = global.engine()?;
-    for_each(&args.names, |name| Ok(engine.tag(&args.image, name)?))
+    // Code 1 for what does not exist is for those verbs whose purpose is to find out.
+    for_each(&args.names, |name| {
+        engine.tag(&args.image, name).map_err(|error| CliError::from(error).with_exit_code(OWN_FAILURE))
+    })
 }

@@ -1,7 +1,7 @@
 //! `gaufre untag`.
 
 use crate::cli::Global;
-use crate::failure::Result;
+use crate::failure::{CliError, OWN_FAILURE, Result};
 
 /// Take names away from an image; the image stays
 #[derive(Debug, clap::Args)]
@@ -15,6 +15,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn execute(args: &Args, global: &Global) -> Result<u8> {
-    global.engine()?.untag(&args.image, &args.names)?;
+    let untagged = global.engine()?.untag(&args.image, &args.names);
+    untagged.map_err(|error| CliError::from(error).with_exit_code(OWN_FAILURE))?;
     Ok(0)
 }

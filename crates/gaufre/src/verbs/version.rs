@@ -15,13 +15,12 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn execute(args: &Args, _: &Global) -> Result<u8> {
-    let (version, platform) =
-        (env!("CARGO_PKG_VERSION"), format!("{}/{}", std::env::consts::OS, std::env::consts::ARCH));
+    let (version, platform) = (env!("CARGO_PKG_VERSION"), gaufre_engine::Platform::host().to_string());
     let fields =
         json!({"Version": version, "OsArch": platform, "Client": {"Version": version, "OsArch": platform}});
     match Format::parse(args.format.as_deref())? {
         Format::Table => {
-            output::line(format_args!("Client:   gaufre\nVersion:  {version}\nOS/Arch:  {platform}"))?
+            output::line(format_args!("Client:   gaufre\nVersion:  {version}\nOS/Arch:  {platform}"))?;
         }
         Format::Json => output::print_json(&json!({"Client": fields.get("Client")}))?,
         Format::Lines(template) | Format::Columns(template) => output::line(template.render(&fields)?)?,

@@ -21,10 +21,11 @@ use registry::Registry;
 use steps::Steps;
 
 /// See gaufre at work, without network, images or anything installed
-///
-/// It serves an image of itself from a registry on 127.0.0.1, pulls it, runs it, talks to it over a published port,
-/// executes a command in it, reads its logs, stops and removes it. It uses a store of its own and leaves nothing.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+It serves an image of itself from a registry on 127.0.0.1, pulls it, runs it, talks \
+to it over a published port, executes a command in it, reads its logs, stops and \
+removes it. It uses a store of its own and leaves nothing.")]
 pub(crate) struct Args {}
 
 /// The hidden verb of the registry.

@@ -5,9 +5,8 @@ use crate::failure::Result;
 use crate::output;
 
 /// Verify images, layers, containers and the network
-///
-/// Exits with 0 if nothing is wrong, or nothing any more; with 1 otherwise.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Exits with 0 if nothing is wrong, or nothing any more; with 1 otherwise.")]
 pub(crate) struct Args {
     /// Mend what can be mended
     #[arg(long)]

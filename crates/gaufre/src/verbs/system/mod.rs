@@ -12,7 +12,7 @@ use crate::failure::Result;
 
 /// Look after the store: what it takes, what can go, whether it is sound
 #[derive(Debug, clap::Args)]
-#[command(disable_help_subcommand = true)]
+#[command(disable_help_subcommand = true, subcommand_value_name = "VERB", subcommand_help_heading = "Verbs")]
 pub(crate) struct Args {
     #[command(subcommand)]
     verb: Verb,
