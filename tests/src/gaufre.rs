@@ -41,6 +41,11 @@ impl Gaufre {
         self.dir.path()
     }
 
+    /// The program itself.
+    pub fn binary(&self) -> &Path {
+        &self.binary
+    }
+
     /// The program, told which store to use.
     pub fn command(&self) -> Command {
         let mut command = tool(self.binary.to_str().expect("a path in UTF-8"));
