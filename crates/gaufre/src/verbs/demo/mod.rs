@@ -74,9 +74,9 @@ fn show(steps: &Steps, engine: &Engine) -> Result<()> {
     steps.step("start it", || Ok(engine.start(&id, StartOptions { attach: None })?), |_| String::new())?;
     let port = host_port(engine, &id)?;
     steps.step(
-        &format!("talk to it at http://127.0.0.1:{port}/"),
+        &format!("ask http://127.0.0.1:{port}/"),
         || steps.until(PATIENCE, || greeting(port)),
-        |greeting| format!(": {greeting:?}", greeting = greeting.trim_end()),
+        |greeting| format!(": {}", greeting.trim_end()),
     )?;
     steps.step("execute 'gaufre version' in it", || exec(engine, &id), |version| format!(": {version}"))?;
     steps.step("read its logs", || logs(engine, &id), |lines| format!(": {} lines", lines.len()))?;
