@@ -46,7 +46,8 @@ mod tests {
 
     #[test]
     fn a_manifest_with_another_digest_is_refused() {
-        assert!(refused(Fault::Manifest).contains("digest"));
+        let said = refused(Fault::Manifest);
+        assert!(said.contains("digest") || said.contains("sha256:"), "{said}");
     }
 
     #[test]
@@ -92,10 +93,7 @@ mod tests {
     #[test]
     fn a_missing_image_is_called_missing() {
         let said = refused(Fault::Status(404));
-        assert!(
-            said.contains("not found") || said.contains("no such") || said.contains("does not"),
-            "{said}"
-        );
+        assert!(said.contains("has no") && said.contains("hint: check the name"), "{said}");
     }
 
     #[test]
@@ -106,7 +104,8 @@ mod tests {
 
     #[test]
     fn a_registry_that_is_busy_is_tried_again_and_then_named() {
-        assert!(refused(Fault::Status(429)).contains("429"));
+        let said = refused(Fault::Status(429));
+        assert!(said.contains("limits the rate of requests"), "{said}");
     }
 
     #[test]

@@ -35,6 +35,29 @@ mod tests {
     }
 
     #[test]
+    fn our_own_program_as_first_process_cannot_be_written_from_inside() {
+        // The other half of CVE-2019-5736. It waits for an archive on standard input, which never comes.
+        let (gaufre, image) = ready("base");
+        let before = std::fs::read(gaufre.binary()).unwrap();
+        gaufre.ok(&[
+            "run",
+            "-d",
+            "-i",
+            "--name",
+            "self",
+            "--network=none",
+            "--entrypoint=/proc/self/exe",
+            &image,
+            "load",
+        ]);
+        let said = gaufre.say(&["exec", "self", "bash", "-c", "true >> /proc/1/exe"]);
+        assert_ne!(said.code, 0);
+        let refused = ["Read-only file system", "Text file busy"].iter().any(|why| said.err.contains(why));
+        assert!(refused, "{said:?}");
+        assert!(std::fs::read(gaufre.binary()).unwrap() == before);
+    }
+
+    #[test]
     fn no_descriptor_of_ours_leaks_and_none_is_a_working_directory() {
         // CVE-2024-21626
         let (gaufre, image) = ready("base");
