@@ -120,6 +120,35 @@ mod tests {
     use super::*;
     use clap::CommandFactory;
 
+    /// The help of `verb` as a terminal of 80 columns shows it.
+    fn help(verb: Option<&str>) -> String {
+        let mut command = Cli::command().term_width(80);
+        command.build();
+        let mut shown = match verb {
+            Some(verb) => command.find_subcommand(verb).unwrap().clone().term_width(80),
+            None => command,
+        };
+        shown.render_help().to_string()
+    }
+
+    #[test]
+    fn help_reads_well_in_a_terminal_of_80_columns() {
+        insta::assert_snapshot!("help", help(None));
+        insta::assert_snapshot!("help-run", help(Some("run")));
+        insta::assert_snapshot!("help-exec", help(Some("exec")));
+        insta::assert_snapshot!("help-ps", help(Some("ps")));
+    }
+
+    #[test]
+    fn no_line_of_any_help_is_wider_than_80_columns() {
+        let command = Cli::command();
+        for verb in command.get_subcommands() {
+            let help = help(Some(verb.get_name()));
+            let wide = help.lines().find(|line| line.chars().count() > 80);
+            assert_eq!(wide, None, "{}", verb.get_name());
+        }
+    }
+
     #[test]
     fn the_command_line_contradicts_itself_nowhere() {
         Cli::command().debug_assert();

@@ -11,11 +11,11 @@ use crate::failure::{CliError, Result};
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct EnvArgs {
     /// Set an environment variable; NAME alone takes it from your environment
-    #[arg(short, long, value_name = "NAME[=VALUE]", help_heading = "Process")]
+    #[arg(short, long, value_name = "NAME[=VALUE]")]
     env: Vec<String>,
 
     /// Read environment variables from a file, one NAME=VALUE per line
-    #[arg(long, value_name = "FILE", help_heading = "Process")]
+    #[arg(long, value_name = "FILE")]
     env_file: Vec<PathBuf>,
 }
 

@@ -19,10 +19,12 @@ impl Bars {
     }
 }
 
-// `{msg}` tells the state; the numbers are padded, so that columns stay in place while they grow.
-const RUNNING: &str =
-    "Copying blob {prefix} [{bar:24}] {bytes:>10} / {total_bytes:10} {bytes_per_sec:>12} {msg}";
-const ENDED: &str = "Copying blob {prefix} {msg}";
+// A line that is wider than the terminal wraps and cannot be drawn over: the bar takes what the rest leaves. The
+// numbers are padded, so that columns stay in place while they grow.
+const RUNNING: &str = "Copying blob {prefix} [{wide_bar}] {decimal_bytes:>9} / {decimal_total_bytes:<9} {decimal_bytes_per_sec:>11}";
+const UNPACKING: &str =
+    "Copying blob {prefix} [{wide_bar}] {decimal_bytes:>9} / {decimal_total_bytes:<9} unpacking..";
+const ENDED: &str = "Copying blob {prefix} {wide_msg}";
 
 fn style(template: &str) -> ProgressStyle {
     // Falls back on indicatif's own look should a template of ours be wrong; a test sees to it that none is.
@@ -55,7 +57,7 @@ impl LayerProgress for Bar {
     fn advance(&self, bytes: u64) {
         self.0.inc(bytes);
         if self.0.length().is_some_and(|total| self.0.position() >= total) {
-            self.0.set_message("unpacking");
+            self.0.set_style(style(UNPACKING));
         }
     }
 
@@ -71,7 +73,7 @@ impl LayerProgress for Bar {
     }
 
     fn retrying(&self, reason: &str) {
-        self.0.set_message(format!("goes on after: {reason}"));
+        self.0.println(format!("Copying blob {} goes on after: {reason}", self.0.prefix()));
     }
 }
 
@@ -89,7 +91,7 @@ mod tests {
 
     #[test]
     fn the_templates_are_what_indicatif_understands() {
-        for template in [RUNNING, ENDED] {
+        for template in [RUNNING, UNPACKING, ENDED] {
             ProgressStyle::with_template(template).unwrap();
         }
     }

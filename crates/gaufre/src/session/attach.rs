@@ -18,14 +18,14 @@ use crate::failure::Result;
 pub(crate) struct Attached<'a> {
     /// Whether our standard input goes to the workload.
     pub(crate) stdin: bool,
-    /// Keys that leave the session; only a terminal has keys.
+    /// Keys that leave the session, where every key of the user's terminal goes to the workload's.
     pub(crate) keys: Option<&'a DetachKeys>,
     /// What was caught before the workload started.
     pub(crate) signals: &'a mut Signals,
 }
 
 /// Connects the user with the workload at the other end of `connection` until one of them leaves. Signals go to
-/// `forward`, or end us where the workload has a terminal of its own.
+/// `forward`, or end us where the keys that would send them do.
 ///
 /// # Errors
 /// A broken line, and an output of ours that cannot be written.
@@ -78,8 +78,9 @@ pub(crate) fn attach(
         if signalled {
             for caught in signals.take() {
                 match caught {
-                    Caught::Resized => resized = terminal::size(),
-                    Caught::Other(signal) if connection.terminal => die_of(signal),
+                    Caught::Resized if connection.terminal => resized = terminal::size(),
+                    Caught::Resized => {}
+                    Caught::Other(signal) if keys.is_some() => die_of(signal),
                     Caught::Other(signal) => forward(signal),
                 }
             }

@@ -26,12 +26,13 @@ impl Part {
     /// # Errors
     /// When they cannot be caught.
     pub(crate) fn catch_signals(&self, terminal: bool) -> Result<Signals> {
-        let caught = match (terminal, self.sig_proxy) {
-            (true, _) => Signals::of_terminal(),
-            (false, true) => Signals::forwarded(),
-            (false, false) => Signals::none(),
-        };
+        let caught = Signals::of_session(self.is_raw(terminal), self.sig_proxy);
         caught.map_err(|error| CliError::because("cannot catch signals", error))
+    }
+
+    /// Whether every key of the user's terminal goes to the workload's.
+    fn is_raw(&self, terminal: bool) -> bool {
+        terminal && self.streams.stdin && stdin_is_terminal()
     }
 
     /// Takes part in sandbox `id` until it ends or the user leaves, and gives the code to exit with.
@@ -45,8 +46,8 @@ impl Part {
         mut line: Connection,
         mut signals: Signals,
     ) -> Result<u8> {
-        let keyed = line.terminal && self.streams.stdin && stdin_is_terminal();
-        let raw = match keyed.then(RawMode::enter) {
+        let is_raw = self.is_raw(line.terminal);
+        let raw = match is_raw.then(RawMode::enter) {
             Some(raw) => {
                 Some(raw.map_err(|error| CliError::because("cannot put the terminal into raw mode", error))?)
             }
@@ -57,7 +58,7 @@ impl Part {
             let _ = engine.kill(id, signal);
         };
         loop {
-            let keys = keyed.then_some(&self.keys);
+            let keys = is_raw.then_some(&self.keys);
             let user = Attached { stdin: self.streams.stdin, keys, signals: &mut signals };
             match attach(&mut line, user, &mut forward)? {
                 Ended::Exited(code) => return exit_code(id, code),

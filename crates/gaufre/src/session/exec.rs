@@ -22,12 +22,17 @@ const END_OF_TRANSMISSION: u8 = 0x04;
 /// command has ended, should something else keep it open.
 const TERMINAL_GRACE: Duration = Duration::from_millis(100);
 
-/// Connects the user with an executed command until the command ends. Signals go to the command, or end us where it
-/// has a terminal of its own.
+/// Connects the user with an executed command until the command ends. Signals go to the command, or end us where the
+/// keys that would send them go to it: with our terminal in `raw` mode.
 ///
 /// # Errors
 /// An output of ours that cannot be written.
-pub(crate) fn converse(session: &mut ExecSession, on_terminal: bool, signals: &mut Signals) -> Result<()> {
+pub(crate) fn converse(
+    session: &mut ExecSession,
+    on_terminal: bool,
+    raw: bool,
+    signals: &mut Signals,
+) -> Result<()> {
     let mut input = Input::new(session.stdin.is_some(), None);
     let mut command_in = session.stdin.take();
     let mut sources = [session.stdout.try_clone().ok(), session.stderr.take()];
@@ -73,7 +78,7 @@ pub(crate) fn converse(session: &mut ExecSession, on_terminal: bool, signals: &m
             for caught in signals.take() {
                 match caught {
                     Caught::Resized => resize(session, on_terminal),
-                    Caught::Other(signal) if on_terminal => die_of(signal),
+                    Caught::Other(signal) if raw => die_of(signal),
                     // A command that has just ended hears nothing any more.
                     Caught::Other(signal) => drop(session.kill(signal.number())),
                 }

@@ -19,29 +19,19 @@ pub(crate) struct Signals {
 }
 
 impl Signals {
-    /// Catches the signals that belong to the workload rather than to us. They are kept from the moment of the call, so
-    /// this comes before the workload is started.
+    /// Catches what a session has to hear. Signals are kept from the moment of the call, so this comes before the
+    /// workload is started.
     ///
     /// # Errors
     /// When no socket pair can be made or a signal cannot be caught.
-    pub(crate) fn forwarded() -> io::Result<Self> {
-        Self::catch(&[SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2])
-    }
-
-    /// Catches what concerns a terminal: its size, and the signals that would leave it in raw mode.
-    ///
-    /// # Errors
-    /// As [`Signals::forwarded`].
-    pub(crate) fn of_terminal() -> io::Result<Self> {
-        Self::catch(&[SIGWINCH, SIGINT, SIGTERM, SIGHUP, SIGQUIT])
-    }
-
-    /// Catches none.
-    ///
-    /// # Errors
-    /// As [`Signals::forwarded`].
-    pub(crate) fn none() -> io::Result<Self> {
-        Self::catch(&[])
+    pub(crate) fn of_session(raw: bool, sig_proxy: bool) -> io::Result<Self> {
+        match (raw, sig_proxy) {
+            // They would leave the terminal in raw mode.
+            (true, _) => Self::catch(&[SIGWINCH, SIGINT, SIGTERM, SIGHUP, SIGQUIT]),
+            // They are meant for the workload.
+            (false, true) => Self::catch(&[SIGWINCH, SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2]),
+            (false, false) => Self::catch(&[SIGWINCH]),
+        }
     }
 
     fn catch(signals: &[i32]) -> io::Result<Self> {

@@ -65,16 +65,17 @@ pub(crate) fn execute(args: &Args, global: &Global) -> Result<u8> {
         engine.exec_detached(container, &request)?;
         return Ok(0);
     }
-    let caught = if args.tty { Signals::of_terminal() } else { Signals::forwarded() };
+    let is_raw = args.tty && args.interactive && stdin_is_terminal();
+    let caught = Signals::of_session(is_raw, true);
     let mut signals = caught.map_err(|error| CliError::because("cannot catch signals", error))?;
     let mut session = engine.exec(container, &request)?;
-    let raw = match (args.tty && args.interactive && stdin_is_terminal()).then(RawMode::enter) {
+    let raw = match is_raw.then(RawMode::enter) {
         Some(raw) => {
             Some(raw.map_err(|error| CliError::because("cannot put the terminal into raw mode", error))?)
         }
         None => None,
     };
-    session::converse(&mut session, args.tty, &mut signals)?;
+    session::converse(&mut session, args.tty, is_raw, &mut signals)?;
     drop(raw);
     let code = session
         .exit_code()

@@ -17,7 +17,7 @@ pub(crate) struct Args {
     follow: bool,
 
     /// Print only the last so many lines; -1 for all
-    #[arg(long, value_name = "LINES", default_value_t = -1, allow_hyphen_values = true)]
+    #[arg(long, value_name = "LINES", default_value_t = -1, hide_default_value = true, allow_hyphen_values = true)]
     tail: i64,
 
     /// Print only what is newer: 10m, 2024-05-01T12:00:00Z

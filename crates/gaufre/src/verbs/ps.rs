@@ -23,7 +23,7 @@ pub(crate) struct Args {
     quiet: bool,
 
     /// List only the newest so many, running or not
-    #[arg(short = 'n', long, value_name = "COUNT", allow_hyphen_values = true, default_value_t = -1)]
+    #[arg(short = 'n', long, value_name = "COUNT", allow_hyphen_values = true, default_value_t = -1, hide_default_value = true)]
     last: i64,
 
     /// List only the newest, running or not

@@ -6,6 +6,7 @@ pub(crate) mod workload;
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -164,7 +165,8 @@ impl Home {
     fn create() -> Result<Self> {
         let made = |parent: &Path| {
             let path = parent.join(format!("gaufre-demo-{}", std::process::id()));
-            std::fs::create_dir(&path).map(|()| path)
+            // Nobody else looks into a store.
+            std::fs::DirBuilder::new().mode(0o700).create(&path).map(|()| path)
         };
         // A temporary directory may be somebody's overlay or too small; /var/tmp seldom is.
         let path = made(Path::new("/var/tmp")).or_else(|_| made(&std::env::temp_dir()));

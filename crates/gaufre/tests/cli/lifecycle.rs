@@ -1,0 +1,72 @@
+//! A container from its creation to its removal, with podman's outputs and exit codes.
+
+use crate::world::World;
+
+#[test]
+fn a_container_lives_and_goes_as_podman_users_expect() {
+    let world = World::new();
+    let id =
+        world.said(&["run", "-d", "--name", "web", "--network", "none", "-l", "tier=front", &world.image]);
+    assert_eq!(id.len(), 64, "{id}");
+    assert_eq!(world.said(&["ps", "-q"]), id[..12]);
+    assert_eq!(world.said(&["ps", "-q", "--no-trunc"]), id);
+    assert_eq!(world.said(&["inspect", "--format", "{{.Name}} {{.State.Status}}", "web"]), "web running");
+    assert_eq!(
+        world.said(&["exec", "web", "/gaufre", "version", "--format", "{{.Version}}"]),
+        env!("CARGO_PKG_VERSION")
+    );
+    assert_eq!(world.said(&["stop", "web"]), "web");
+    assert_eq!(world.said(&["wait", "web"]), "0");
+    assert_eq!(world.said(&["logs", "web"]), "listening on port 80");
+    assert_eq!(world.said(&["ps", "-q"]), "");
+    assert!(world.said(&["ps", "-a", "--format", "{{.Status}}"]).starts_with("Exited (0) "));
+    assert_eq!(world.said(&["start", "web"]), "web");
+    assert_eq!(world.said(&["kill", "--signal", "9", "web"]), "web");
+    assert_eq!(world.said(&["wait", "web"]), "137");
+    assert_eq!(world.said(&["rm", "web"]), "web");
+    assert_eq!(world.said(&["ps", "-aq"]), "");
+}
+
+#[test]
+fn exit_codes_are_podmans() {
+    let world = World::new();
+    let run = |words: &[&str]| world.failed(&[&["run", "--rm", "--network", "none"], words].concat());
+    assert_eq!(run(&["--entrypoint", "/gaufre", &world.image, "--bogus"]).0, 125);
+    assert_eq!(run(&["--entrypoint", "/missing", &world.image]).0, 127);
+    assert_eq!(run(&["--entrypoint", "/", &world.image]).0, 126);
+    assert_eq!(run(&["--memory", "lots", &world.image]).0, 125);
+    assert_eq!(world.failed(&["rm", "nobody"]).0, 1);
+    assert_eq!(world.failed(&["rmi", "nothing"]).0, 1);
+    assert_eq!(world.failed(&["stop", "nobody"]).0, 125);
+    assert_eq!(world.failed(&["inspect", "nobody"]).0, 125);
+    assert_eq!(world.said(&["ps", "-aq"]), "", "a container that could not start was left by --rm");
+    world.said(&["run", "-d", "--name", "web", "--network", "none", &world.image]);
+    assert_eq!(world.failed(&["rm", "web"]).0, 2);
+    assert_eq!(world.failed(&["rmi", &world.image]).0, 2);
+    assert_eq!(world.failed(&["exec", "web", "/missing"]).0, 127);
+}
+
+#[test]
+fn a_failure_does_not_keep_the_other_containers_waiting() {
+    let world = World::new();
+    for name in ["one", "two"] {
+        world.said(&["create", "--name", name, "--network", "none", &world.image]);
+    }
+    let output = world.gaufre(&["rm", "one", "nobody", "two"]);
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "one\ntwo\n");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("nobody"));
+}
+
+#[test]
+fn an_id_file_is_written_once_and_never_overwritten() {
+    let world = World::new();
+    let path = format!("/var/tmp/gaufre-cidfile-{}", std::process::id());
+    let id = world.said(&["create", "--cidfile", &path, "--network", "none", &world.image]);
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), id);
+    let (code, error) = world.failed(&["create", "--cidfile", &path, "--network", "none", &world.image]);
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!(code, 125);
+    assert!(error.contains(&path), "{error}");
+    assert_eq!(world.said(&["ps", "-aq"]), id[..12]);
+}

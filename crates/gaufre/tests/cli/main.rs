@@ -1,0 +1,12 @@
+//! The built program, used as a user uses it: against a registry of its own, as root.
+
+#[cfg(test)]
+mod demo;
+#[cfg(test)]
+mod lifecycle;
+#[cfg(test)]
+mod output;
+#[cfg(test)]
+mod session;
+#[cfg(test)]
+mod world;
