@@ -1,7 +1,7 @@
 //! How a verb fails: the chain of causes once, what the user can do, and podman's exit code.
 
 use std::fmt;
-use std::io::{self, Write};
+use std::io;
 
 use gaufre_engine::Failure;
 
@@ -91,8 +91,7 @@ impl CliError {
 
     /// Writes the error to standard error.
     pub(crate) fn print(&self) {
-        // Where standard error is gone there is nobody to tell.
-        let _ = writeln!(io::stderr(), "{self}");
+        crate::output::note(self);
     }
 }
 

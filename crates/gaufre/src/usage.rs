@@ -1,13 +1,13 @@
 //! A command line that cannot be understood: one sentence in podman's manner, and where to read more.
 
 use std::ffi::OsString;
-use std::io::Write;
 
 use clap::CommandFactory;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use crate::cli::Cli;
 use crate::failure::OWN_FAILURE;
+use crate::output;
 
 /// Flags of podman and Docker that users will try, and why there are none.
 const NOT_SUPPORTED: [(&str, &str); 21] = [
@@ -45,7 +45,7 @@ pub(crate) fn explain(error: &clap::Error, args: impl Iterator<Item = OsString>)
         let _ = error.print();
         return OWN_FAILURE;
     }
-    let _ = writeln!(std::io::stderr(), "Error: {}\nSee '{} --help'", sentence(error), command(args));
+    output::note(format_args!("Error: {}\nSee '{} --help'", sentence(error), command(args)));
     OWN_FAILURE
 }
 

@@ -7,6 +7,7 @@ use gaufre_engine::settings::{Dns, HostEntry, NetworkMode, PortMapping, Settings
 
 use super::invalid;
 use crate::failure::{CliError, Result};
+use crate::output;
 
 /// Networks, ports and names.
 #[derive(Debug, Clone, Default, Args)]
@@ -55,7 +56,10 @@ impl NetworkArgs {
         let own = settings.network == NetworkMode::Bridge;
         if !own && (self.publish_all || !settings.ports.is_empty()) {
             // As podman: scripts pass -p along whatever the network.
-            eprintln!("warning: ports are not published with --network {}", settings.network);
+            output::note(format_args!(
+                "warning: ports are not published with --network {}",
+                settings.network
+            ));
             settings.ports.clear();
             settings.publish_all = false;
         }

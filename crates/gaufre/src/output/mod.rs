@@ -23,6 +23,11 @@ pub(crate) fn line(text: impl std::fmt::Display) -> Result<()> {
     Ok(writeln!(io::stdout(), "{text}")?)
 }
 
+/// Writes a line to standard error; where that is gone there is nobody to tell.
+pub(crate) fn note(text: impl std::fmt::Display) {
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
 /// Writes `value` as indented JSON to standard output.
 ///
 /// # Errors

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use gaufre_engine::{LayerProgress, PullProgress};
 
-use crate::output::{short_digest, si_size};
+use crate::output::{note, short_digest, si_size};
 
 /// Plain lines.
 #[derive(Debug)]
@@ -17,17 +17,17 @@ pub(super) struct Lines {
 
 impl PullProgress for Lines {
     fn started(&self, what: &str) {
-        say(format_args!("{} {what}...", self.doing));
+        note(format_args!("{} {what}...", self.doing));
     }
 
     fn layer(&self, digest: &str, total_bytes: u64) -> Box<dyn LayerProgress> {
         let digest = short_digest(digest).to_owned();
-        say(format_args!("Copying blob {digest} ({})", si_size(total_bytes)));
+        note(format_args!("Copying blob {digest} ({})", si_size(total_bytes)));
         Box::new(Line { digest, begun: Instant::now(), bytes: AtomicU64::new(0), said: Mutex::new(false) })
     }
 
     fn message(&self, text: &str) {
-        say(text);
+        note(text);
     }
 }
 
@@ -45,7 +45,7 @@ impl Line {
         if let Ok(mut said) = self.said.lock()
             && !std::mem::replace(&mut *said, true)
         {
-            say(format_args!("Copying blob {} {how}", self.digest));
+            note(format_args!("Copying blob {} {how}", self.digest));
         }
     }
 }
@@ -65,12 +65,6 @@ impl LayerProgress for Line {
     }
 
     fn retrying(&self, reason: &str) {
-        say(format_args!("Copying blob {} goes on after: {reason}", self.digest));
+        note(format_args!("Copying blob {} goes on after: {reason}", self.digest));
     }
-}
-
-fn say(text: impl std::fmt::Display) {
-    use std::io::Write;
-    // Progress that nobody can read is no reason to stop a pull.
-    let _ = writeln!(std::io::stderr(), "{text}");
 }

@@ -8,6 +8,7 @@ use super::signals::Signals;
 use super::terminal::{RawMode, stdin_is_terminal};
 use super::{DetachKeys, Ended};
 use crate::failure::{CliError, Result};
+use crate::output;
 
 /// How the user wants to take part.
 #[derive(Debug)]
@@ -64,7 +65,7 @@ impl Part {
                 Ended::Exited(code) => return exit_code(id, code),
                 Ended::Detached => {
                     drop(raw);
-                    eprintln!();
+                    output::note("");
                     return Ok(0);
                 }
                 // The keeper was killed. The next command starts another, and the workload does not notice.

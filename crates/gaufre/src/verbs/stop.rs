@@ -15,7 +15,7 @@ pub(crate) struct Args {
     all: bool,
 
     /// Seconds to wait before killing [default: the container's, usually 10]
-    #[arg(short, long, value_name = "SECONDS")]
+    #[arg(short, long, alias = "timeout", value_name = "SECONDS")]
     time: Option<u32>,
 
     /// Say nothing of containers that do not exist

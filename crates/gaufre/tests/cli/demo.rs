@@ -1,13 +1,25 @@
 //! `gaufre demo` does what it says and leaves nothing.
 
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::world::GAUFRE;
 
+/// What is left of the demo of this PID, once its keeper has had the time to end.
 fn leftovers(pid: u32) -> Vec<String> {
+    let deadline = Instant::now() + Duration::from_secs(5);
+    loop {
+        let left = leftovers_now(pid);
+        if left.is_empty() || Instant::now() > deadline {
+            return left;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+fn leftovers_now(pid: u32) -> Vec<String> {
     let directory = format!("gaufre-demo-{pid}");
     let entries = std::fs::read_dir("/var/tmp").unwrap().flatten();
     let mut left: Vec<String> = entries

@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use gaufre_engine::demo::PORT;
 
+use crate::output::{line, note};
+
 /// What it answers.
 pub(super) const GREETING: &str = "Hello from inside a container.\n";
 
@@ -19,21 +21,21 @@ pub(crate) fn serve() -> ExitCode {
     if let Err(error) =
         signal_hook::flag::register_conditional_shutdown(signal_hook::consts::SIGTERM, 0, armed)
     {
-        eprintln!("cannot handle SIGTERM: {error}");
+        note(format_args!("cannot handle SIGTERM: {error}"));
         return ExitCode::FAILURE;
     }
     let listener = match TcpListener::bind((Ipv4Addr::UNSPECIFIED, PORT)) {
         Ok(listener) => listener,
         Err(error) => {
-            eprintln!("cannot listen on port {PORT}: {error}");
+            note(format_args!("cannot listen on port {PORT}: {error}"));
             return ExitCode::FAILURE;
         }
     };
-    println!("listening on port {PORT}");
+    say(format_args!("listening on port {PORT}"));
     for client in listener.incoming().flatten() {
         match answer(&client) {
-            Ok(request) => println!("{request}"),
-            Err(error) => eprintln!("a client broke off: {error}"),
+            Ok(request) => say(request),
+            Err(error) => note(format_args!("a client broke off: {error}")),
         }
     }
     ExitCode::SUCCESS
@@ -55,4 +57,9 @@ fn answer(mut client: &TcpStream) -> std::io::Result<String> {
         "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {len}\r\nConnection: close\r\n\r\n{GREETING}"
     )?;
     Ok(request)
+}
+
+/// A line that nobody keeps is no reason to stop answering.
+fn say(text: impl std::fmt::Display) {
+    let _ = line(text);
 }
