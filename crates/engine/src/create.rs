@@ -119,19 +119,19 @@ impl Engine {
         }
         let config = self.config(&image.id)?;
         let image = ImageRef { id: image.id, name: pulled.name.unwrap_or(pulled.id), layers: image.layers };
-        self.register(request, name, image, &config)
+        self.register(request, name.as_ref(), image, &config)
     }
 
     fn register(
         &self,
         request: &CreateRequest,
-        name: Option<SandboxName>,
+        name: Option<&SandboxName>,
         image: ImageRef,
         config: &ImageConfiguration,
     ) -> Result<SandboxId, CreateError> {
         let mut definition = Definition {
             id: SandboxId::random().map_err(CreateError::Random)?,
-            name: name.clone().map_or_else(made_up_name, Ok)?,
+            name: name.cloned().map_or_else(made_up_name, Ok)?,
             created_at: Timestamp::now(),
             process: process::process(request, &image, config)?,
             mounts: mounts::mounts(request, config)?,

@@ -65,7 +65,8 @@ fn granted(settings: &Settings) -> Result<HashSet<Capability>, OciSpecError> {
 
 fn capability(name: &str) -> Result<Capability, OciSpecError> {
     // By its name in config.json, which is capabilities(7)'s.
-    serde_json::from_value(name.into()).map_err(|_| OciSpecError::Other(format!("there is no capability {name:?}")))
+    serde_json::from_value(name.into())
+        .map_err(|_| OciSpecError::Other(format!("there is no capability {name:?}")))
 }
 
 pub(super) fn masked_paths(settings: &Settings) -> Vec<String> {

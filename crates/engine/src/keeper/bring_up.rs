@@ -118,8 +118,11 @@ pub(super) fn bring_up(
         *listener = Some(prepare("the socket", || listen_nonblocking(sandbox))?);
     }
     let owner = spec.process().as_ref().map_or(0, |process| process.user().uid());
-    let pipes =
-        if settings.terminal { None } else { Some(prepare("the output's FIFOs", || Pipes::make(sandbox, owner))?) };
+    let pipes = if settings.terminal {
+        None
+    } else {
+        Some(prepare("the output's FIFOs", || Pipes::make(sandbox, owner))?)
+    };
 
     let mut created = gaufre_runtime::create(CreateRequest {
         id: definition.id.as_str(),

@@ -7,7 +7,9 @@ use crate::process::{open_pidfd, start_ticks};
 use crate::sandbox::HolderRef;
 use crate::sys;
 use rustix::io::{FdFlags, fcntl_setfd};
-use rustix::process::{PidfdGetfdFlags, Signal, pidfd_getfd, pidfd_send_signal};
+use rustix::process::{
+    PidfdGetfdFlags, Signal, WaitId, WaitIdOptions, pidfd_getfd, pidfd_send_signal, waitid,
+};
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -62,10 +64,10 @@ impl Holder {
         }
     }
 
-    /// Ends it.
+    /// Ends it. Nobody waits until it has gone: it is reaped before the next run, or by
+    /// the keeper's end.
     pub(super) fn end(mut self) {
         let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 
@@ -75,6 +77,13 @@ pub(super) fn take_from(holder: &HolderRef) -> Option<(OwnedFd, Option<OwnedFd>)
     let copy = |number| pidfd_getfd(&process, number, PidfdGetfdFlags::empty()).ok();
     let pidfd = copy(holder.pidfd)?;
     Some((pidfd, holder.terminal.and_then(copy)))
+}
+
+/// Reaps holders that have ended. To be called while there is no workload, whose status must not be taken here.
+pub(super) fn reap() {
+    while waitid(WaitId::All, WaitIdOptions::EXITED | WaitIdOptions::NOHANG)
+        .is_ok_and(|ended| ended.is_some())
+    {}
 }
 
 /// Ends a holder that another keeper started.
@@ -97,7 +106,7 @@ pub(super) fn spawn_inheriting(command: &mut Command, fds: &[BorrowedFd<'_>]) ->
 
 /// The hidden verb `holder`: `gaufre holder WAIT-FD`.
 #[must_use]
-pub fn main(arguments: Vec<OsString>) -> ExitCode {
+pub fn main(arguments: &[OsString]) -> ExitCode {
     let number = arguments.first().and_then(|word| word.to_str()).and_then(|word| word.parse().ok());
     let Some(wait) = number.and_then(sys::take_inherited) else {
         eprintln!("gaufre holder is started by gaufre itself");

@@ -121,6 +121,7 @@ fn keep(
             tear_down::sweep_network(dirs, sandbox);
             return ExitCode::SUCCESS;
         }
+        holder::reap();
         next = Task::Start;
     }
 }

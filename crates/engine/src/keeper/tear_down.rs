@@ -10,8 +10,10 @@ use crate::settings::NetworkMode;
 use gaufre_net::Net;
 use gaufre_runtime::cgroup::{Cgroup, CgroupError};
 use jiff::Timestamp;
+use rustix::fs::{FlockOperation, Mode, OFlags, flock, open};
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 /// After the workload's end.
 pub(super) fn after_run(
@@ -113,14 +115,32 @@ fn detach(dirs: &Dirs, sandbox: &Sandbox) {
     }
 }
 
-/// Removes what the kernel takes tens of milliseconds to let go of; nobody waits for this.
+/// Removes the bridge and its rules if this was their last user; nobody waits for this.
+///
+/// The kernel takes tens of milliseconds to let an interface go, and holds up whoever wants another meanwhile. So that
+/// runs in quick succession do not wait for each other's tidying, it is left a moment: by then there may be another
+/// user, and veth pairs have gone with their network namespaces. One keeper tidies for all that end in that moment.
 pub(super) fn sweep_network(dirs: &Dirs, sandbox: &Sandbox) {
-    if sandbox.definition.settings.network == NetworkMode::Bridge
-        && let Ok(net) = Net::open(&dirs.run)
-    {
+    if sandbox.definition.settings.network != NetworkMode::Bridge {
+        return;
+    }
+    let Ok(net) = Net::open(&dirs.run) else { return };
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC;
+    let Ok(lock) = open(dirs.lock("sweep.lock"), flags, Mode::RUSR | Mode::WUSR) else { return };
+    if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
+        return;
+    }
+    std::thread::sleep(SWEEP_AFTER);
+    note("the bridge", net.sweep());
+    let _ = flock(&lock, FlockOperation::Unlock);
+    // One that ended during the sweep left it to us. Costs next to nothing when there is nothing to do.
+    if net.list().is_ok_and(|users| users.is_empty()) {
         note("the bridge", net.sweep());
     }
 }
+
+/// How long the bridge stays after its last user.
+const SWEEP_AFTER: Duration = Duration::from_millis(1000);
 
 fn record(sandbox: &Sandbox, exit: Exit, restarts: u32) {
     let started_at = match sandbox.run() {
