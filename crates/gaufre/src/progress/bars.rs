@@ -39,8 +39,10 @@ impl PullProgress for Bars {
     }
 
     fn layer(&self, digest: &str, total_bytes: u64) -> Box<dyn LayerProgress> {
-        let bar = ProgressBar::new(total_bytes).with_style(style(RUNNING));
-        bar.set_prefix(short_digest(digest).to_owned());
+        // Drawn only once it is one of the bars: alone it would leave a line behind.
+        let bar = ProgressBar::new(total_bytes)
+            .with_style(style(RUNNING))
+            .with_prefix(short_digest(digest).to_owned());
         Box::new(Bar(self.bars.add(bar)))
     }
 
