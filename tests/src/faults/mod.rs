@@ -30,12 +30,12 @@ pub fn kill_at_random(rounds: usize, seed: u64) {
         let arguments = action.arguments(&image);
         let delay = chance.up_to(usual.of(action, &gaufre, &image));
         let keeper = chance.below(3) == 0;
+        let whom = if keeper { "a keeper" } else { "the command" };
+        let what = format!("round {round} of seed {seed}: {action:?}, {whom} killed after {delay:?}");
+        // Shown when the test fails.
+        println!("{what}");
         let hit = killed_after(&gaufre, &arguments, delay, keeper, &mut chance);
         hits += usize::from(hit);
-        let what = format!(
-            "round {round} of seed {seed}: {action:?}, {} killed after {delay:?}",
-            if keeper { "a keeper" } else { "the command" }
-        );
         action.must_still_work(&gaufre, &image, &what);
         sound(&gaufre, &what);
         if round % 10 == 0 || round == rounds {
