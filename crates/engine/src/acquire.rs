@@ -2,7 +2,7 @@
 
 use crate::failure::Failure;
 use crate::progress::{PullProgress, Watched};
-use gaufre_image::{DecompressError, Image, Layer, LayerError, LayerSource, decompress};
+use gaufre_image::{DecompressError, Image, Layer, LayerError, LayerSource, decompress_ahead};
 use gaufre_store::{AddLayerError, ImageRecord, LayerInfo, LayerLimits, Lease, Store};
 use oci_spec::image::Digest;
 use std::collections::BTreeSet;
@@ -10,7 +10,8 @@ use std::io::Read;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// So many layers are fetched and unpacked at once.
+/// No more layers than this are fetched and unpacked at once, and no more than there are processors: unpacking is
+/// mostly the kernel's work, and more of it at once than processors only waits for the filesystem's locks.
 const LAYERS_AT_ONCE: usize = 4;
 
 /// An image that was found cannot be brought into the store. Nothing of it is used; whole layers stay for a next try
@@ -106,7 +107,8 @@ fn fetch_layers(
         image.layers().filter(|layer| seen.insert(layer.diff_id.digest().to_owned())).collect();
     // The largest last in the list, so that it is taken first: it decides how long all take.
     layers.sort_by_key(|layer| layer.descriptor.size());
-    let threads = layers.len().min(LAYERS_AT_ONCE);
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = layers.len().min(LAYERS_AT_ONCE).min(processors);
     let left = Mutex::new(layers);
     let failure = Mutex::new(None);
     let size_bytes = AtomicU64::new(0);
@@ -160,7 +162,7 @@ fn fetch_layer(
     let compressed = source
         .open_layer(image, &layer.descriptor, Arc::new(Watched(Arc::clone(&watcher))))
         .map_err(|error| AcquireError::Fetch(Box::new(error)))?;
-    let tar = decompress(compressed)
+    let tar = decompress_ahead(compressed)
         .map_err(|source| AcquireError::Decompress { digest: digest(), source: Box::new(source) })?;
     let info = unpack(tar)?;
     watcher.done();
