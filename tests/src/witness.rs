@@ -3,7 +3,7 @@
 use crate::tool::tool;
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -60,7 +60,8 @@ fn mounts() -> Vec<String> {
     table.lines().map(|line| line.split(' ').take(3).collect::<Vec<_>>().join(" ")).collect()
 }
 
-/// Every cgroup, in every hierarchy, on whose path our name is.
+/// Every cgroup, in every hierarchy, that lies below one of our name or is named for us and more. The group that holds all
+/// sandboxes stays between them, empty, as other engines' do.
 fn cgroups() -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut dirs = vec![PathBuf::from("/sys/fs/cgroup")];
@@ -70,15 +71,12 @@ fn cgroups() -> Vec<PathBuf> {
                 dirs.push(entry.path());
             }
         }
-        if named_for_us(&dir) {
+        let ours = dir.components().any(|part| part.as_os_str().to_string_lossy().contains("gaufre"));
+        if ours && !dir.ends_with("gaufre") {
             found.push(dir);
         }
     }
     found
-}
-
-fn named_for_us(path: &Path) -> bool {
-    path.components().any(|part| part.as_os_str().to_string_lossy().contains("gaufre"))
 }
 
 fn links() -> Vec<String> {
