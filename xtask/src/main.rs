@@ -16,6 +16,7 @@ mod vm;
 
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -58,6 +59,9 @@ enum Verb {
     Bench {
         /// Only these benches (run, pull, ps), printed and not written
         only: Vec<String>,
+        /// Measure this build of gaufre instead of making one
+        #[arg(long)]
+        binary: Option<PathBuf>,
     },
     /// Boot the test VM and run a command in it, or the runtime's tests
     Vm(VmArguments),
@@ -103,7 +107,7 @@ fn run(verb: Verb) -> Result<ExitCode> {
         Verb::Images => println!("{}", images::make()?.display()),
         Verb::Test { kernels, no_vm } => return test::run(if no_vm { &[] } else { &kernels }),
         Verb::Peers { refresh } => peers::show(refresh)?,
-        Verb::Bench { only } => bench::run(&only)?,
+        Verb::Bench { only, binary } => bench::run(&only, binary)?,
         Verb::Soak { count, seed } => return soak::run(count, seed),
         Verb::Vm(arguments) => return in_vm(&arguments),
     }

@@ -36,17 +36,16 @@ type Measure = fn(&Bench) -> Result<Vec<Row>>;
 const BENCHES: &[(&str, Measure)] = &[("run", run::rows), ("pull", pull::rows), ("ps", ps::rows)];
 
 /// Runs the benches called `only`, or all of them, and writes the results unless only some were run.
-pub(crate) fn run(only: &[String]) -> Result<()> {
+/// Measures `binary`, or builds one.
+pub(crate) fn run(only: &[String], binary: Option<PathBuf>) -> Result<()> {
     debian::install(&["docker-registry", "skopeo", "util-linux", "nftables"])?;
-    let built = binaries::product(Profile::Release)?;
-    let binary =
-        built.iter().find(|path| path.ends_with("gaufre")).context("the release build gave no gaufre")?;
+    let binary = binary.map_or_else(built, Ok)?;
     images::make()?;
     let peers = peers::make().context("the peers could not be had")?;
     let room = Room::open(&peers)?;
     let bench = Bench {
-        gaufre: Gaufre::with_binary(binary),
-        binary: binary.clone(),
+        gaufre: Gaufre::with_binary(&binary),
+        binary,
         registry: Registry::with_images(),
         peers,
         room,
@@ -66,6 +65,11 @@ pub(crate) fn run(only: &[String]) -> Result<()> {
         println!("written to {}", path.display());
     }
     Ok(())
+}
+
+fn built() -> Result<PathBuf> {
+    let built = binaries::product(Profile::Release)?;
+    built.into_iter().find(|path| path.ends_with("gaufre")).context("the release build gave no gaufre")
 }
 
 impl Bench {

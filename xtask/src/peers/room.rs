@@ -1,8 +1,10 @@
 //! Runs the peers' programs in their root directory, in a private mount namespace with a pure cgroup v2 view.
 
 use super::Peers;
+use crate::cache;
 use anyhow::{Context, Result, ensure};
 use gaufre_tests::Started;
+use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
@@ -35,11 +37,14 @@ pub(super) fn script(program: &str) -> String {
 pub(crate) struct Room {
     root: String,
     keeper: Started,
+    /// Podman's storage is one: two that measure would remove each other's images.
+    _lock: File,
 }
 
 impl Room {
     /// Sets it up.
     pub(crate) fn open(peers: &Peers) -> Result<Self> {
+        let lock = cache::lock(&peers.bin, "room")?;
         let mut command = Command::new("unshare");
         let script = format!("{ENTER}\necho ready; exec sleep infinity");
         command.args(["--mount", "--propagation=private", "sh", "-euc", &script]).env("ROOT", &peers.root);
@@ -50,7 +55,7 @@ impl Room {
         let mut line = String::new();
         BufReader::new(output).read_line(&mut line)?;
         ensure!(line == "ready\n", "the peers' root {} could not be entered", peers.root.display());
-        Ok(Self { root: peers.root.display().to_string(), keeper })
+        Ok(Self { root: peers.root.display().to_string(), keeper, _lock: lock })
     }
 
     /// A program of the peers, to be run inside.
