@@ -9,6 +9,7 @@ mod ps;
 mod pull;
 mod report;
 mod run;
+mod view;
 
 use crate::binaries::{self, Profile};
 use crate::peers::{self, Peers, Room};
@@ -18,6 +19,7 @@ use gaufre_tests::{Gaufre, Registry};
 use report::Row;
 use std::path::PathBuf;
 use std::process::Command;
+use view::CgroupView;
 
 /// What the benches measure with.
 #[derive(Debug)]
@@ -27,6 +29,7 @@ struct Bench {
     registry: Registry,
     peers: Peers,
     room: Room,
+    view: CgroupView,
 }
 
 /// Measures, and gives what is to be reported.
@@ -49,6 +52,7 @@ pub(crate) fn run(only: &[String], binary: Option<PathBuf>) -> Result<()> {
         registry: Registry::with_images(),
         peers,
         room,
+        view: CgroupView::open()?,
     };
     let mut rows = Vec::new();
     for (name, measure) in
@@ -87,11 +91,17 @@ impl Bench {
         command
     }
 
-    /// The arguments that let podman run a container on a machine with hybrid cgroups and low limits.
+    /// Our program running a container, where there is nothing but cgroup v2 and that has no controllers.
+    fn our_run(&self, arguments: &[&str]) -> Command {
+        self.view.wrap(&self.ours(&[&["run", "--pids-limit=0"], arguments].concat()))
+    }
+
+    /// The same for podman, on a machine with low limits.
     fn podman_run<'a>(&self, arguments: &[&'a str]) -> Command {
-        const NEEDED: [&str; 5] = [
+        const NEEDED: [&str; 6] = [
+            "--cgroup-manager=cgroupfs",
             "run",
-            "--cgroups=disabled",
+            "--pids-limit=0",
             "--ulimit=nofile=1024:1024",
             "--ulimit=nproc=1024:1024",
             "--log-driver=k8s-file",

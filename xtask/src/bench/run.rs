@@ -16,9 +16,11 @@ pub(super) fn rows(bench: &Bench) -> Result<Vec<Row>> {
         ("`run --rm --network none IMAGE true`", &without[..], 0.15),
         ("`run --rm IMAGE true`, bridge", &with, 0.10),
     ] {
-        let ours: Vec<&str> = ["run"].into_iter().chain(arguments.iter().copied()).collect();
-        let times =
-            alternate(ROUNDS, || time(&mut bench.ours(&ours)), || time(&mut bench.podman_run(arguments)))?;
+        let times = alternate(
+            ROUNDS,
+            || time(&mut bench.our_run(arguments)),
+            || time(&mut bench.podman_run(arguments)),
+        )?;
         rows.push(Row::times(what, times, Goal::Ratio(goal), ROUNDS));
     }
     Ok(rows)
