@@ -3,6 +3,7 @@
 mod mounts;
 pub(crate) mod process;
 
+use crate::collect::ImagesLock;
 use crate::engine::{Engine, OpenError};
 use crate::failure::Failure;
 use crate::images::ImagesError;
@@ -11,6 +12,7 @@ use crate::pull::{PullError, PullRequest};
 use crate::sandbox::{Definition, ImageRef, NameError, RegisterError, SandboxId, SandboxName, generate_name};
 use crate::settings::{CreateRequest, NetworkMode, Settings};
 use gaufre_net::{PortMapping, Protocol};
+use gaufre_store::ImageError;
 use jiff::Timestamp;
 use oci_spec::image::ImageConfiguration;
 use std::io;
@@ -28,6 +30,9 @@ pub enum CreateError {
     /// The store cannot be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
+    /// Those who remove images cannot be kept waiting.
+    #[error("cannot lock the images of the store")]
+    Lock(#[source] io::Error),
     /// The image is for another machine.
     #[error("image {image} is for {found}, and this machine runs {host}")]
     Platform {
@@ -99,16 +104,25 @@ impl Engine {
         // Whatever is wrong with the request is said before anything is fetched.
         let name = request.name.clone().map(SandboxName::try_from).transpose()?;
         check_ports(&request.settings)?;
-        let pulled = self.pull(
-            &PullRequest {
-                reference: request.image.clone(),
-                platform: request.platform.clone(),
-                registry: request.registry.clone(),
-                policy: request.pull,
-            },
-            progress,
-        )?;
-        let image = self.find_image(&pulled.id)?.image;
+        let wanted = PullRequest {
+            reference: request.image.clone(),
+            platform: request.platform.clone(),
+            registry: request.registry.clone(),
+            policy: request.pull,
+        };
+        let mut pulled = self.pull(&wanted, progress)?;
+        // From here on the image stays, until the sandbox itself says that it is needed.
+        let mut keep = ImagesLock::keep(&self.dirs).map_err(CreateError::Lock)?;
+        let mut found = self.find_image(&pulled.id);
+        if matches!(found, Err(ImagesError::Image(ImageError::NotFound { .. }))) {
+            // Removed between the two.
+            drop(keep);
+            pulled = self.pull(&wanted, progress)?;
+            keep = ImagesLock::keep(&self.dirs).map_err(CreateError::Lock)?;
+            found = self.find_image(&pulled.id);
+        }
+        let _keep = keep;
+        let image = found?.image;
         let host = gaufre_image::Platform::host();
         if image.architecture != host.architecture {
             return Err(CreateError::Platform {

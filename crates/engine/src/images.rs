@@ -1,5 +1,6 @@
 //! The images of the store: listed, named, removed.
 
+use crate::collect::ImagesLock;
 use crate::engine::{Engine, OpenError};
 use crate::failure::Failure;
 use crate::rm::{RemoveError, RemoveOptions};
@@ -101,6 +102,9 @@ pub enum ImagesError {
     /// A sandbox of it cannot be removed.
     #[error(transparent)]
     Remove(#[from] Box<RemoveError>),
+    /// Those who create sandboxes cannot be kept waiting.
+    #[error("cannot lock the images of the store")]
+    Lock(#[source] std::io::Error),
     /// What is not used any more cannot be collected.
     #[error("cannot free the space of what is not used any more")]
     Collect(#[from] GcError),
@@ -253,19 +257,17 @@ impl Engine {
                 Err(error) => return Err(Box::new(error).into()),
             }
         }
+        let lock = ImagesLock::remove(&self.dirs).map_err(ImagesError::Lock)?;
+        // One may have been created while the others went.
+        let users = self.image_users()?.remove(id.as_ref()).unwrap_or_default();
+        if !users.is_empty() {
+            return Err(ImagesError::InUse { id: id.digest()[..12].to_owned(), sandboxes: users });
+        }
         self.store()?.images().remove(&id)?;
         removed.untagged = found.names;
         removed.deleted.push(id.digest().to_owned());
-        self.collect_garbage()?;
+        self.collect_garbage(&lock)?;
         Ok(removed)
-    }
-
-    /// Frees what no image and no sandbox needs.
-    pub(crate) fn collect_garbage(&self) -> Result<(), ImagesError> {
-        let in_use: Vec<Digest> =
-            self.catalog().list()?.into_iter().map(|sandbox| sandbox.definition.image.id).collect();
-        self.store()?.gc(&in_use)?;
-        Ok(())
     }
 
     /// The short IDs of the sandboxes made from each image, by the image's ID.

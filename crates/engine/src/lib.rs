@@ -18,6 +18,7 @@
 mod acquire;
 mod attach;
 mod bundle;
+mod collect;
 mod create;
 pub mod demo;
 mod dirs;

@@ -2,6 +2,7 @@
 
 use crate::engine::Engine;
 use crate::failure::Failure;
+use crate::rm::RemoveOptions;
 use crate::sandbox::{Exit, FindError, MountSource, RecordError, Sandbox, Status};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
@@ -106,8 +107,20 @@ impl Engine {
                 Ok(summary) => summary,
                 // It went while we looked.
                 Err(_) if !sandbox.directory().exists() => continue,
-                Err(source) => return Err(ListError::Record { id: sandbox.id().short().to_owned(), source }),
+                Err(error) => {
+                    let id = sandbox.id().short();
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "sandbox {id} is damaged and passed over; gaufre rm --force {id} removes it"
+                    );
+                    continue;
+                }
             };
+            if summary.remove_on_exit && summary.state == SandboxState::Exited {
+                // It would have gone at its end, had the machine not gone first.
+                let _ = self.remove(&summary.id, RemoveOptions { volumes: true, ..RemoveOptions::default() });
+                continue;
+            }
             if all || !matches!(summary.state, SandboxState::Created | SandboxState::Exited) {
                 summaries.push(summary);
             }

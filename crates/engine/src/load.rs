@@ -77,8 +77,10 @@ impl Engine {
             let names: Vec<String> = found.names.iter().map(ToString::to_string).collect();
             let shown = names.first().cloned().unwrap_or_else(|| found.image.id().to_string());
             progress.started(&shown);
-            let id = acquire(self.store()?, &archive, &found.image, &names, progress)
-                .map_err(|source| LoadError::Acquire { image: shown, source: Box::new(source) })?;
+            let acquired = acquire(self.store()?, &archive, &found.image, &names, progress);
+            self.collect_postponed();
+            let id =
+                acquired.map_err(|source| LoadError::Acquire { image: shown, source: Box::new(source) })?;
             loaded.push(PulledImage { id: id.digest().to_owned(), name: names.into_iter().next() });
         }
         if loaded.is_empty() { Err(LoadError::Empty(shown)) } else { Ok(loaded) }

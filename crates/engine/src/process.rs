@@ -23,6 +23,13 @@ pub(crate) fn start_ticks(pid: i32) -> Option<u64> {
     after_name.split_ascii_whitespace().nth(19)?.parse().ok()
 }
 
+/// Whether there is a process of this number that has not ended.
+pub(crate) fn is_alive(pid: i32) -> bool {
+    let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else { return false };
+    // proc(5), field 3: Z and X are processes that have ended and wait to be reaped.
+    stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with(['Z', 'X', 'x']))
+}
+
 /// A pidfd for the process that was started at `start_ticks`; `None` when that one is gone.
 pub(crate) fn open_pidfd(pid: i32, started: u64) -> Option<OwnedFd> {
     let pidfd = pidfd_open(Pid::from_raw(pid)?, PidfdFlags::empty()).ok()?;

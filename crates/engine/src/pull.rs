@@ -121,8 +121,10 @@ impl Engine {
         // A name with a digest is kept by its digest, not as a tag that could move.
         let tag = image.reference.as_ref().map(ToString::to_string);
         let names: Vec<String> = tag.iter().cloned().collect();
-        let id = acquire(self.store()?, &registry, &image, &names, progress)
-            .map_err(|source| PullError::Acquire { name: name.clone(), source: Box::new(source) })?;
+        let acquired = acquire(self.store()?, &registry, &image, &names, progress);
+        self.collect_postponed();
+        let id =
+            acquired.map_err(|source| PullError::Acquire { name: name.clone(), source: Box::new(source) })?;
         Ok(PulledImage { id: id.digest().to_owned(), name: tag })
     }
 

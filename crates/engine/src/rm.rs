@@ -1,13 +1,17 @@
 //! Removing sandboxes.
 
+use crate::bundle::cgroup_path;
 use crate::dirs::Dirs;
 use crate::engine::{Engine, OpenError};
 use crate::failure::Failure;
-use crate::sandbox::{FindError, LockError, MountSource, Sandbox};
+use crate::recover::idle_lock;
+use crate::sandbox::{FindError, LockError, Locked, MountSource, Sandbox, SandboxId, try_keeper_lock};
 use crate::stop::{StopError, is_active, status};
+use gaufre_net::Net;
+use gaufre_runtime::cgroup::Cgroup;
 use gaufre_store::{Store, StoreOptions};
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How to remove.
 #[derive(Debug, Clone, Copy, Default)]
@@ -68,6 +72,7 @@ impl Failure for RemoveError {
 
     fn hint(&self) -> Option<String> {
         match self {
+            Self::Find(error) => error.hint(),
             Self::Running { id } => {
                 Some(format!("Stop it first (gaufre stop {id}), or remove it with --force."))
             }
@@ -85,32 +90,76 @@ impl Engine {
     /// # Errors
     /// See [`RemoveError`]; one that runs is refused without [`RemoveOptions::force`].
     pub fn remove(&self, name: &str, options: RemoveOptions) -> Result<String, RemoveError> {
-        let sandbox = self.find(name)?;
+        let sandbox = match self.find(name) {
+            Err(FindError::Record { id, .. }) if options.force => return self.remove_damaged(id),
+            other => other?,
+        };
         let id = sandbox.id().to_string();
-        if is_active(&status(&sandbox)?) {
+        let short = || sandbox.id().short().to_owned();
+        let status = match status(&sandbox) {
+            Err(StopError::Record { .. }) if options.force => return self.remove_damaged(id),
+            other => other?,
+        };
+        if is_active(&status) {
             if !options.force {
-                return Err(RemoveError::Running { id: sandbox.id().short().to_owned() });
+                return Err(RemoveError::Running { id: short() });
             }
             self.stop_sandbox(&sandbox, Some(options.timeout_s.unwrap_or(0)))?;
         }
-        if !sandbox.wait_for_keeper(KEEPER_TIMEOUT)? {
-            return Err(RemoveError::Keeper { id: sandbox.id().short().to_owned() });
-        }
-        if !sandbox.directory().exists() {
-            return Ok(id); // It was one that goes at its end.
-        }
-        // Nobody starts it while it goes.
-        let _lock = sandbox.lock()?;
-        if is_active(&status(&sandbox)?) {
-            return Err(RemoveError::Running { id: sandbox.id().short().to_owned() });
-        }
-        self.catalog()
-            .unregister(&sandbox)
-            .map_err(|source| RemoveError::Files { id: sandbox.id().short().to_owned(), source })?;
+        // Nobody starts it while it goes. One that goes at its end has gone.
+        let Some(_lock) = sandbox.lock()? else { return Ok(id) };
+        let keeper_lock = match idle_lock(&self.dirs, &sandbox, KEEPER_TIMEOUT)? {
+            Locked::Ours(lock) => lock,
+            Locked::Gone => return Ok(id),
+            // Somebody has started it again.
+            Locked::Busy if is_active(&crate::stop::status(&sandbox)?) => {
+                return Err(RemoveError::Running { id: short() });
+            }
+            Locked::Busy => return Err(RemoveError::Keeper { id: short() }),
+        };
+        let removed = self.catalog().unregister(&sandbox);
+        keeper_lock.release();
+        removed.map_err(|source| RemoveError::Files { id: short(), source })?;
         if options.volumes {
             remove_anonymous_volumes(&self.dirs, &sandbox);
         }
         Ok(id)
+    }
+}
+
+impl Engine {
+    /// Removes what there is of a sandbox whose definition is unreadable, after ending whatever runs in it.
+    fn remove_damaged(&self, text: String) -> Result<String, RemoveError> {
+        let short: String = text.chars().take(12).collect();
+        let fail = |source: io::Error| RemoveError::Files { id: short.clone(), source };
+        let id = SandboxId::try_from(text).map_err(|error| fail(io::Error::other(error)))?;
+        let cgroup = Cgroup::at(&cgroup_path(&id)).map_err(|error| fail(io::Error::other(error)))?;
+        if cgroup.exists() {
+            cgroup.kill_all().map_err(|error| fail(io::Error::other(error)))?;
+        }
+        // Its keeper, if there is one, takes it down then.
+        let deadline = Instant::now() + KEEPER_TIMEOUT;
+        let directory = self.dirs.sandboxes().join(id.as_str());
+        let lock = loop {
+            match try_keeper_lock(&directory)? {
+                Locked::Ours(lock) => break lock,
+                Locked::Gone => return Ok(id.into()),
+                Locked::Busy if Instant::now() > deadline => return Err(RemoveError::Keeper { id: short }),
+                Locked::Busy => std::thread::sleep(Duration::from_millis(5)),
+            }
+        };
+        if cgroup.exists() {
+            cgroup.delete().map_err(|error| fail(io::Error::other(error)))?;
+        }
+        if let Ok(net) = Net::open(&self.dirs.run)
+            && let Err(error) = net.release(id.as_str())
+        {
+            tracing::warn!(error = &error as &dyn std::error::Error, "a network could not be taken down");
+        }
+        let removed = self.catalog().discard(&id);
+        lock.release();
+        removed.map_err(fail)?;
+        Ok(id.into())
     }
 }
 

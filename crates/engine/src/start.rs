@@ -4,7 +4,8 @@ use crate::attach::{AttachError, AttachStreams, Connection, connect};
 use crate::engine::Engine;
 use crate::failure::Failure;
 use crate::keeper::{self, SpawnError};
-use crate::sandbox::{FindError, LockError, RecordError, Status};
+use crate::recover::idle_lock;
+use crate::sandbox::{FindError, LockError, Locked, RecordError, Status};
 use crate::stop::is_active;
 use std::time::Duration;
 
@@ -80,21 +81,22 @@ impl Engine {
     pub fn start(&self, name: &str, options: StartOptions) -> Result<Started, StartError> {
         let sandbox = self.find(name)?;
         let id = sandbox.id().to_string();
-        let _lock = sandbox.lock()?;
-        let status = || {
-            sandbox
-                .status()
-                .map_err(|source| StartError::Record { id: sandbox.id().short().to_owned(), source })
-        };
-        if matches!(status()?, Status::Starting | Status::Running(_) | Status::Restarting) {
+        let gone = || FindError::NoSuchSandbox(name.to_owned());
+        let _lock = sandbox.lock()?.ok_or_else(gone)?;
+        let status = sandbox
+            .status()
+            .map_err(|source| StartError::Record { id: sandbox.id().short().to_owned(), source })?;
+        if matches!(status, Status::Starting | Status::Running(_) | Status::Restarting) {
             let connection = options.attach.map(|streams| self.attach(&id, streams)).transpose()?;
             return Ok(Started { id, connection });
         }
         // The keeper of the last run may be at its last steps.
-        if !sandbox.wait_for_keeper(TAKING_DOWN)? || is_active(&status()?) {
-            return Err(StartError::Busy { id: sandbox.id().short().to_owned() });
-        }
-        let spawned = keeper::spawn(&self.dirs, &sandbox, options.attach)?;
+        let keeper_lock = match idle_lock(&self.dirs, &sandbox, TAKING_DOWN)? {
+            Locked::Ours(lock) => lock,
+            Locked::Busy => return Err(StartError::Busy { id: sandbox.id().short().to_owned() }),
+            Locked::Gone => return Err(gone().into()),
+        };
+        let spawned = keeper::spawn(&self.dirs, &sandbox, keeper_lock, options.attach)?;
         Ok(Started { id, connection: spawned.connection })
     }
 

@@ -1,9 +1,10 @@
 //! Stopping and killing sandboxes, and waiting for their end.
 
-use crate::attach::{AttachError, AttachStreams, Connection, KeeperFrame, connect};
+use crate::attach::{AttachStreams, Connection, KeeperFrame, connect};
 use crate::engine::Engine;
 use crate::failure::Failure;
 use crate::process::open_pidfd;
+use crate::recover::recover;
 use crate::sandbox::{FindError, RecordError, Running, Sandbox, Status};
 use crate::settings::Signal;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -48,9 +49,6 @@ pub enum StopError {
         /// Why.
         source: io::Error,
     },
-    /// The line to its keeper broke.
-    #[error(transparent)]
-    Attach(#[from] AttachError),
     /// Even SIGKILL did not end it.
     #[error("sandbox {id} still runs {seconds} s after SIGKILL")]
     Unkillable {
@@ -65,6 +63,8 @@ impl Failure for StopError {}
 
 /// How long a process may take to die of SIGKILL before we give up on it.
 const KILL_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a sandbox that is about to run is waited for before its state is looked at again.
+const STARTING: Duration = Duration::from_millis(20);
 
 impl Engine {
     /// Asks the workload to stop with its stop signal, and after `timeout_s` seconds (the sandbox's own when `None`)
@@ -85,18 +85,23 @@ impl Engine {
             return Ok(());
         }
         request_stop(sandbox)?;
-        if let Status::Running(running) = status(sandbox)? {
-            if !timeout.is_zero() {
-                let signal =
-                    settings.stop_signal.map_or(sandbox.definition.process.stop_signal, Signal::number);
-                send(sandbox, &running, signal)?;
-                if wait_for_end(sandbox, Some(timeout))?.is_some() {
-                    return Ok(());
-                }
+        // What is being started, or waits to be, may still come to run.
+        let running = loop {
+            match status(sandbox)? {
+                Status::Running(running) => break running,
+                Status::Created | Status::Exited(_) => return Ok(()),
+                _ => drop(self.wait_for_end(sandbox, Some(STARTING))?),
             }
-            send(sandbox, &running, Signal::KILL.number())?;
+        };
+        if !timeout.is_zero() {
+            let signal = settings.stop_signal.map_or(sandbox.definition.process.stop_signal, Signal::number);
+            send(sandbox, &running, signal)?;
+            if self.wait_for_end(sandbox, Some(timeout))?.is_some() {
+                return Ok(());
+            }
         }
-        match wait_for_end(sandbox, Some(KILL_TIMEOUT))? {
+        send(sandbox, &running, Signal::KILL.number())?;
+        match self.wait_for_end(sandbox, Some(KILL_TIMEOUT))? {
             Some(_) => Ok(()),
             None => Err(StopError::Unkillable {
                 id: sandbox.id().short().to_owned(),
@@ -133,43 +138,43 @@ impl Engine {
                 std::thread::sleep(Duration::from_millis(50));
             }
         }
-        Ok(wait_for_end(&sandbox, None)?.flatten())
+        Ok(self.wait_for_end(&sandbox, None)?.flatten())
     }
-}
 
-/// Waits for the end of the sandbox's last run and of everything that is taken down after it. The outer `None` says
-/// that `timeout` passed first.
-pub(crate) fn wait_for_end(
-    sandbox: &Sandbox,
-    timeout: Option<Duration>,
-) -> Result<Option<Option<i32>>, StopError> {
-    let deadline = timeout.map(|timeout| Instant::now() + timeout);
-    loop {
-        if let Status::Exited(exit) = status(sandbox)? {
-            return Ok(Some(exit.code));
-        }
-        if !sandbox.directory().exists() {
-            return Ok(Some(None)); // It went at its end.
-        }
-        match connect(&sandbox.socket_path()) {
-            Ok(socket) => {
-                let mut connection = Connection::open(socket, AttachStreams::default(), false)?;
-                loop {
-                    if !readable_before(&connection, deadline) {
+    /// Waits for the end of the sandbox's last run and of everything that is taken down after it. The outer `None`
+    /// says that `timeout` passed first.
+    pub(crate) fn wait_for_end(
+        &self,
+        sandbox: &Sandbox,
+        timeout: Option<Duration>,
+    ) -> Result<Option<Option<i32>>, StopError> {
+        let deadline = timeout.map(|timeout| Instant::now() + timeout);
+        loop {
+            if !sandbox.directory().exists() {
+                return Ok(Some(None)); // It went at its end.
+            }
+            if let Status::Exited(exit) = status(sandbox)? {
+                return Ok(Some(exit.code));
+            }
+            if let Ok(socket) = connect(&sandbox.socket_path()) {
+                let mut connection = Connection::open(socket, AttachStreams::default(), false);
+                while let Ok(line) = &mut connection {
+                    if !readable_before(line, deadline) {
                         return Ok(None);
                     }
-                    match connection.recv()? {
-                        Some(KeeperFrame::Exited { code }) => return Ok(Some(code)),
-                        Some(_) => {}
-                        None => break, // The keeper died; somebody will take over.
+                    match line.recv() {
+                        Ok(Some(KeeperFrame::Exited { code })) => return Ok(Some(code)),
+                        Ok(Some(_)) => {}
+                        Ok(None) | Err(_) => break, // The keeper died.
                     }
                 }
             }
-            // The keeper has not come so far yet, or has just gone.
-            Err(_) => std::thread::sleep(Duration::from_millis(2)),
-        }
-        if deadline.is_some_and(|deadline| Instant::now() > deadline) {
-            return Ok(None);
+            // The keeper has not come so far yet, has just gone, or has died.
+            if deadline.is_some_and(|deadline| Instant::now() > deadline) {
+                return Ok(None);
+            }
+            std::thread::sleep(Duration::from_millis(2));
+            recover(&self.dirs, sandbox);
         }
     }
 }

@@ -6,9 +6,12 @@ mod info;
 pub use check::CheckReport;
 pub use info::Info;
 
+use crate::collect::ImagesLock;
+use crate::dirs::Dirs;
 use crate::engine::{Engine, OpenError};
 use crate::failure::Failure;
 use crate::images::ImagesError;
+use crate::keeper::remove_cgroup_parents;
 use crate::rm::{RemoveError, RemoveOptions};
 use crate::sandbox::{FindError, MountSource, RecordError, Status};
 use gaufre_net::{DetachErrors, Net, StateError};
@@ -91,7 +94,11 @@ pub enum SystemError {
 
 impl Failure for SystemError {
     fn hint(&self) -> Option<String> {
-        if let Self::Open(error) = self { error.hint() } else { None }
+        match self {
+            Self::Open(error) => error.hint(),
+            Self::Find(error) => error.hint(),
+            _ => None,
+        }
     }
 }
 
@@ -126,7 +133,10 @@ impl Engine {
     pub fn system_prune(&self, options: PruneOptions) -> Result<PruneReport, SystemError> {
         self.recover_all();
         let mut report = PruneReport::default();
-        for sandbox in self.catalog().list()? {
+        let (sandboxes, damaged) = self.catalog().survey()?;
+        // Nobody can tell which images and volumes a damaged one needs.
+        damaged.into_iter().next().map_or(Ok(()), Err)?;
+        for sandbox in sandboxes {
             let status = sandbox
                 .status()
                 .map_err(|source| SystemError::Record { id: sandbox.id().short().to_owned(), source })?;
@@ -142,6 +152,7 @@ impl Engine {
                 }
             }
         }
+        let _lock = ImagesLock::remove(&self.dirs).map_err(ImagesError::Lock)?;
         let users = self.users()?;
         let pruned = self.store()?.prune(&gaufre_store::PruneOptions {
             all_images: options.all,
@@ -160,24 +171,36 @@ impl Engine {
     /// See [`SystemError`].
     pub fn system_reset(&self) -> Result<(), SystemError> {
         self.recover_all();
-        for sandbox in self.catalog().list()? {
-            match self.remove(
-                sandbox.id().as_str(),
-                RemoveOptions { force: true, volumes: true, timeout_s: Some(0) },
-            ) {
+        for id in self.catalog().ids()? {
+            match self.remove(id.as_str(), RemoveOptions { force: true, volumes: true, timeout_s: Some(0) }) {
                 Ok(_) | Err(RemoveError::Find(_)) => {}
                 Err(error) => return Err(Box::new(error).into()),
             }
         }
-        Net::open(&self.dirs.run)?.gc(&[])?;
-        let names = self.dirs.root.join("names");
-        match std::fs::remove_dir_all(&names) {
-            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-                return Err(SystemError::Files { path: names, source });
-            }
-            _ => {}
+        if self.dirs.run.exists() {
+            Net::open(&self.dirs.run)?.gc(&[])?;
         }
+        remove_cgroup_parents();
+        self.remove_own_files()?;
         Ok(Store::reset(&self.dirs.root, &self.dirs.run)?)
+    }
+
+    /// Removes what the engine itself keeps beside the store's and the network's files.
+    fn remove_own_files(&self) -> Result<(), SystemError> {
+        let Dirs { root, run } = &self.dirs;
+        let directories = [root.join("names"), self.dirs.running()];
+        let files = ["names.lock", "images.lock", "sweep.lock", "gc-postponed"].map(|name| run.join(name));
+        let removed = directories.into_iter().map(|path| (std::fs::remove_dir_all(&path), path));
+        let removed = removed.chain(files.into_iter().map(|path| (std::fs::remove_file(&path), path)));
+        for (removed, path) in removed {
+            match removed {
+                Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(SystemError::Files { path, source });
+                }
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     fn users(&self) -> Result<Users, SystemError> {

@@ -17,7 +17,7 @@ pub use user::UserError;
 pub(crate) use user::resolve as resolve_user;
 
 use crate::failure::Failure;
-use crate::sandbox::{Definition, RecordError, Sandbox};
+use crate::sandbox::{Definition, RecordError, Sandbox, SandboxId};
 use crate::settings::NetworkMode;
 use gaufre_store::Store;
 use oci_spec::OciSpecError;
@@ -25,7 +25,15 @@ use oci_spec::runtime::{
     LinuxBuilder, LinuxNamespace, LinuxNamespaceBuilder, LinuxNamespaceType, RootBuilder, Spec, SpecBuilder,
 };
 use std::os::fd::BorrowedFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+/// The group that is the parent of every sandbox's.
+pub(crate) const CGROUP_PARENT: &str = "gaufre";
+
+/// The cgroup of a sandbox, below the root of each hierarchy.
+pub(crate) fn cgroup_path(id: &SandboxId) -> PathBuf {
+    Path::new("/").join(CGROUP_PARENT).join(id.as_str())
+}
 
 /// A bundle cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -78,7 +86,7 @@ pub(crate) fn make(
     let settings = &definition.settings;
     let user = user::resolve(rootfs, definition.process.user.as_deref(), &settings.groups)?;
     let mut linux = LinuxBuilder::default()
-        .cgroups_path(format!("/gaufre/{}", sandbox.id()))
+        .cgroups_path(cgroup_path(sandbox.id()))
         .namespaces(namespaces(&settings.network, joined)?)
         .resources(resources::resources(settings, &devices::rules(settings)?)?)
         .devices(devices::devices(settings)?)

@@ -1,7 +1,6 @@
 //! From a definition to a running workload.
 
 use super::clients::Clients;
-use super::holder::Holder;
 use super::outputs::{Output, make_fifo};
 use super::restart::Restarts;
 use super::serve::Serving;
@@ -14,7 +13,7 @@ use crate::logs::{LogWriter, Stream};
 use crate::sandbox::{Catalog, FindError, Phase, RecordError, Run, Running, Sandbox, Status};
 use crate::settings::{LogDriver, NetworkMode};
 use gaufre_net::{AttachRequest, Attachment, Net};
-use gaufre_runtime::{CreateRequest, Created, Rootfs, StartError, Stdio, Streams, sealed_exe};
+use gaufre_runtime::{CreateRequest, Created, Rootfs, StartError, Stdio, Streams};
 use gaufre_store::{RootfsRequest, Store, StoreOptions};
 use jiff::Timestamp;
 use rustix::fs::{Mode, OFlags, open};
@@ -90,10 +89,10 @@ pub(super) fn bring_up(
     restarts: &Restarts,
     clients: &mut Clients,
     listener: &mut Option<OwnedFd>,
-) -> Result<Option<Serving>, BringUpError> {
+) -> Result<Serving, BringUpError> {
     let definition = &sandbox.definition;
     let settings = &definition.settings;
-    sandbox.set_phase(Phase::Starting)?;
+    sandbox.set_phase(Phase::Starting, restarts.count())?;
 
     let store = Store::open(StoreOptions { root: dirs.root.clone(), run: dirs.run.clone() })
         .map_err(|error| BringUpError::Store(Box::new(error)))?;
@@ -136,7 +135,7 @@ pub(super) fn bring_up(
     .map_err(|error| BringUpError::Create(Box::new(error)))?;
 
     let network = connect(dirs, sandbox, &created)?;
-    let mut running = Running {
+    let running = Running {
         pid: created.pid().as_raw_nonzero().get(),
         start_ticks: crate::process::start_ticks(created.pid().as_raw_nonzero().get()).unwrap_or(0),
         cgroup: created.cgroup().clone(),
@@ -149,26 +148,24 @@ pub(super) fn bring_up(
         Some(pipes) => prepare("the output's FIFOs", || pipes.into_ends())?,
         None => prepare("the terminal", || terminal_ends(&mut created))?,
     };
-    let mut holder = prepare("the holder", || {
-        let exe = sealed_exe().map_err(io::Error::other)?;
-        let master = outputs.first().and_then(Output::terminal_master);
-        let held: Vec<_> =
-            outputs.iter().filter_map(Output::as_fd).chain(network.ports.iter().map(AsFd::as_fd)).collect();
-        Holder::spawn(exe.as_fd(), pidfd.as_fd(), master, &held)
-    })?;
-    running.holder = Some(holder.reference());
-
-    // Known as running before it runs: a keeper that dies in between leaves something that can be found.
-    sandbox.set_phase(Phase::Running(Box::new(running.clone())))?;
-    sandbox.set_run(&Run { started_at: Timestamp::now(), restarts: restarts.count(), exit: None })?;
-    holder.confirm();
+    let input_ended = input.held().is_none();
+    let mut serving =
+        Serving { running, pidfd, outputs, input, log, holder: None, ports: network.ports, input_ended };
+    prepare("the holder", || serving.hold(sandbox, restarts.count()))?;
     // The first client's hello is heard before the first byte is written.
-    drop(clients.talk());
+    drop(clients.talk(true));
     if let Err(error) = created.start() {
-        holder.end();
+        if let Some(holder) = serving.holder.take() {
+            holder.end();
+        }
         return Err(BringUpError::Exec(Box::new(error)));
     }
-    Ok(Some(Serving { running, pidfd, outputs, input, log, holder: Some(holder), _ports: network.ports }))
+    // After the start: to a keeper that takes over, a run without an end on record is one that has begun.
+    let run = Run { started_at: Timestamp::now(), restarts: restarts.count(), exit: None };
+    if let Err(error) = sandbox.set_run(&run) {
+        tracing::warn!(error = &error as &dyn std::error::Error, "the start could not be recorded");
+    }
+    Ok(serving)
 }
 
 fn prepare<T>(what: &'static str, make: impl FnOnce() -> io::Result<T>) -> Result<T, BringUpError> {

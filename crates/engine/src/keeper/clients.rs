@@ -2,6 +2,7 @@
 
 use crate::attach::{ClientFrame, FrameBuffer, KeeperFrame};
 use crate::logs::Stream;
+use rustix::event::PollFlags;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, SocketFlags, accept_with, recv, send};
 use std::collections::VecDeque;
@@ -70,9 +71,14 @@ impl Clients {
         self.clients.iter().all(|client| client.unsent.len() < UNREAD_LIMIT_BYTES)
     }
 
-    /// The sockets to poll, and whether there is something to send on each.
-    pub(super) fn sockets(&self) -> impl Iterator<Item = (BorrowedFd<'_>, bool)> {
-        self.clients.iter().map(|client| (client.socket.as_fd(), !client.unsent.is_empty()))
+    /// The sockets to poll, and whether there is something to send on each. Without `hear` those to which there is
+    /// not: what is not read must not wake us, nor may a hang-up that is not looked at.
+    pub(super) fn sockets(&self, hear: bool) -> impl Iterator<Item = (BorrowedFd<'_>, PollFlags)> {
+        let hearing = if hear { PollFlags::IN } else { PollFlags::empty() };
+        self.clients.iter().filter_map(move |client| {
+            let flags = if client.unsent.is_empty() { hearing } else { hearing | PollFlags::OUT };
+            (!flags.is_empty()).then(|| (client.socket.as_fd(), flags))
+        })
     }
 
     /// Queues output for those that want it.
@@ -88,11 +94,13 @@ impl Clients {
         }
     }
 
-    /// Hears every client and sends what each can take; returns what they ask for.
-    pub(super) fn talk(&mut self) -> Vec<Request> {
+    /// Hears every client, if `hear`, and sends what each can take; returns what they ask for.
+    pub(super) fn talk(&mut self, hear: bool) -> Vec<Request> {
         let mut requests = Vec::new();
         for client in &mut self.clients {
-            client.hear(&mut requests);
+            if hear {
+                client.hear(&mut requests);
+            }
             client.send();
         }
         self.clients.retain(|client| !client.gone);
@@ -106,7 +114,7 @@ impl Clients {
         }
         let deadline = Instant::now() + FAREWELL;
         loop {
-            self.talk();
+            self.talk(true);
             self.clients.retain(|client| !client.unsent.is_empty());
             if self.clients.is_empty() || Instant::now() > deadline {
                 return;

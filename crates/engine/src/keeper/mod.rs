@@ -14,24 +14,29 @@ mod restart;
 mod serve;
 mod spawn;
 mod stdin;
+mod sweep;
 mod take_over;
 mod tear_down;
 
 pub use holder::main as holder_main;
 pub use report::KeeperFailure;
 pub use spawn::SpawnError;
-pub(crate) use spawn::{spawn, take_over};
+pub(crate) use spawn::{spawn, take_over as spawn_successor};
+pub(crate) use sweep::remove_cgroup_parents;
 
 use crate::dirs::Dirs;
 use crate::failure::Failure;
-use crate::sandbox::{Catalog, Sandbox, SandboxId};
+use crate::sandbox::{Catalog, Exit, KeeperLock, Sandbox, SandboxId};
 use crate::sys;
+use clients::Clients;
 use report::Report;
+use restart::Restarts;
 use std::ffi::OsString;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use take_over::{Found, Refusal};
 
 /// What a keeper is started with. The descriptors are inherited; their numbers are on the command line.
 #[derive(Debug)]
@@ -42,7 +47,7 @@ struct Arguments {
     /// Where to say whether the start succeeded.
     report: OwnedFd,
     /// The keeper's lock, taken by whoever started us and ours from here on.
-    _lock: OwnedFd,
+    lock: KeeperLock,
     /// The line to the first client, there before the workload writes its first byte.
     client: Option<UnixStream>,
 }
@@ -61,11 +66,18 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
         eprintln!("gaufre keeper is started by gaufre itself");
         return ExitCode::from(125);
     };
-    let Arguments { dirs, id, task, report, _lock, client } = arguments;
+    let Arguments { dirs, id, task, report, lock, client } = arguments;
     // Of its own session: no terminal's hang-up or interrupt reaches it. Fails only for one that leads a group
     // already, which then has no terminal of the user either.
     let _ = rustix::process::setsid();
     let _ = std::env::set_current_dir("/");
+    // Standard error is the sandbox's keeper.log.
+    let _ = tracing_subscriber::fmt()
+        .with_max_level(tracing::level_filters::LevelFilter::WARN)
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .with_target(false)
+        .try_init();
     rustix::process::umask(rustix::fs::Mode::WGRP | rustix::fs::Mode::WOTH);
 
     let mut report = Report::new(report);
@@ -77,7 +89,7 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
             return ExitCode::from(125);
         }
     };
-    keep(&dirs, &sandbox, task, &mut report, client)
+    keep(&dirs, &sandbox, task, lock, &mut report, client)
 }
 
 /// Runs the sandbox to its end, through as many runs as its restart policy wants.
@@ -85,45 +97,116 @@ fn keep(
     dirs: &Dirs,
     sandbox: &Sandbox,
     task: Task,
+    lock: KeeperLock,
     report: &mut Report,
     client: Option<UnixStream>,
 ) -> ExitCode {
-    let mut restarts = restart::Restarts::new(sandbox);
-    let mut clients = clients::Clients::new(client);
+    let mut restarts = Restarts::new(sandbox);
+    let mut clients = Clients::new(client);
     let mut listener = None;
     let mut next = task;
     loop {
-        let serving = match next {
-            Task::Start => bring_up::bring_up(dirs, sandbox, &restarts, &mut clients, &mut listener)
-                .map_err(|error| (error.exit_code(), error.hint(), error.into())),
-            Task::TakeOver => {
-                take_over::take_over(dirs, sandbox, &mut listener).map_err(|error| (125, None, error))
-            }
+        let outcome = match next {
+            Task::Start => start(dirs, sandbox, &restarts, &mut clients, &mut listener, report),
+            Task::TakeOver => match resume(dirs, sandbox, &restarts, &mut clients, &mut listener, report) {
+                Ok(outcome) => outcome,
+                Err(error) => {
+                    // The workload may well run: it is left to the next who tries.
+                    report.failed(error.as_ref(), 125, None);
+                    return ExitCode::from(125);
+                }
+            },
         };
-        let exit = match serving {
-            Ok(Some(mut serving)) => {
-                report.started();
-                let code = serving.serve(&mut clients, listener.as_ref());
-                tear_down::after_run(dirs, sandbox, serving, code, restarts.count())
+        let Outcome { exit, ran, failure } = outcome;
+        if restarts.wanted(sandbox, &exit, ran) {
+            report.started();
+            if restarts.pause(sandbox, &mut clients, listener.as_ref()) {
+                holder::reap();
+                next = Task::Start;
+                continue;
             }
-            // A sandbox to take over of which nothing is left.
-            Ok(None) => tear_down::after_nothing(dirs, sandbox, restarts.count()),
-            Err((code, hint, error)) => {
-                let error: Box<dyn std::error::Error> = error;
-                report.failed(error.as_ref(), code, hint);
-                tear_down::after_failed_start(dirs, sandbox, code, error.as_ref(), restarts.count())
-            }
-        };
-        report.started();
-        if !restarts.again(sandbox, &exit, &mut clients, listener.as_ref()) {
-            tear_down::at_the_end(dirs, sandbox);
-            clients.tell_exit(exit.code);
-            tear_down::sweep_network(dirs, sandbox);
-            return ExitCode::SUCCESS;
         }
-        holder::reap();
-        next = Task::Start;
+        tear_down::at_the_end(dirs, sandbox);
+        lock.release();
+        // Whoever hears of it finds everything taken down, and may start it again at once.
+        match failure {
+            Some((error, code, hint)) => report.failed(error.as_ref(), code, hint),
+            None => report.started(),
+        }
+        if let Some(listener) = &listener {
+            clients.accept(listener.as_fd());
+        }
+        clients.tell_exit(exit.code);
+        drop(listener);
+        sweep::sweep(dirs);
+        return ExitCode::SUCCESS;
     }
+}
+
+/// What became of a run.
+struct Outcome {
+    exit: Exit,
+    /// Whether the workload was executed, as far as anybody knows.
+    ran: bool,
+    /// Why it was not, with the exit code that stands for it and what the user can do.
+    failure: Option<(Refusal, u8, Option<String>)>,
+}
+
+impl Outcome {
+    fn ran(exit: Exit) -> Self {
+        Self { exit, ran: true, failure: None }
+    }
+}
+
+fn start(
+    dirs: &Dirs,
+    sandbox: &Sandbox,
+    restarts: &Restarts,
+    clients: &mut Clients,
+    listener: &mut Option<OwnedFd>,
+    report: &mut Report,
+) -> Outcome {
+    match bring_up::bring_up(dirs, sandbox, restarts, clients, listener) {
+        Ok(mut serving) => {
+            report.started();
+            let code = serving.serve(sandbox, clients, listener.as_ref(), restarts.count());
+            Outcome::ran(tear_down::after_run(dirs, sandbox, serving, code, restarts.count()))
+        }
+        Err(error) => {
+            let (code, hint) = (error.exit_code(), error.hint());
+            let exit = tear_down::after_failed_start(dirs, sandbox, code, &error, restarts.count());
+            Outcome { exit, ran: false, failure: Some((error.into(), code, hint)) }
+        }
+    }
+}
+
+fn resume(
+    dirs: &Dirs,
+    sandbox: &Sandbox,
+    restarts: &Restarts,
+    clients: &mut Clients,
+    listener: &mut Option<OwnedFd>,
+    report: &mut Report,
+) -> Result<Outcome, Refusal> {
+    let count = restarts.count();
+    let nothing = |words: &str| tear_down::after_nothing(dirs, sandbox, words, count);
+    Ok(match take_over::take_over(dirs, sandbox, listener)? {
+        Found::Workload(mut serving) => {
+            // Of one that has ended meanwhile nothing is said before its end is on record.
+            if !serving.has_ended() {
+                report.started();
+            }
+            let code = serving.serve(sandbox, clients, listener.as_ref(), count);
+            Outcome::ran(tear_down::after_run(dirs, sandbox, *serving, code, count))
+        }
+        Found::Ended(exit) => Outcome::ran(tear_down::after_seen_end(dirs, sandbox, exit, count)),
+        Found::BetweenRuns(exit) => Outcome::ran(exit),
+        Found::Lost => Outcome::ran(nothing("its keeper was killed, and nobody saw how the workload ended")),
+        Found::NotStarted => {
+            let exit = nothing("its keeper was killed before it had started the workload");
+            Outcome { exit, ran: false, failure: None }
+        }
+    })
 }
 
 impl Arguments {
@@ -141,6 +224,6 @@ impl Arguments {
         let report = inherited()?;
         let lock = inherited()?;
         let client = inherited().map(UnixStream::from);
-        Some(Self { dirs: Dirs { root, run }, id, task, report, _lock: lock, client })
+        Some(Self { dirs: Dirs { root, run }, id, task, report, lock: KeeperLock(lock), client })
     }
 }

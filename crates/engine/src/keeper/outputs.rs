@@ -51,6 +51,11 @@ impl Output {
         matches!(self.kind, Kind::Terminal).then(|| self.fd.as_fd())
     }
 
+    /// Our end of the FIFO, if it is one.
+    pub(super) fn fifo_end(&self) -> Option<BorrowedFd<'_>> {
+        matches!(self.kind, Kind::Fifo { .. }).then(|| self.fd.as_fd())
+    }
+
     /// Takes one chunk: into the log first, then out of the FIFO, then to `see`. A kill in between logs a chunk twice,
     /// never not at all. Returns whether there was anything.
     pub(super) fn take(&mut self, log: &mut Option<LogWriter>, mut see: impl FnMut(Stream, &[u8])) -> bool {

@@ -22,10 +22,7 @@ const LONG_RUN: Duration = Duration::from_secs(10);
 impl Restarts {
     pub(super) fn new(sandbox: &Sandbox) -> Self {
         // A keeper that takes over goes on counting.
-        let count = match (sandbox.run_state(), sandbox.run()) {
-            (Ok(Some(_)), Ok(Some(run))) => run.restarts,
-            _ => 0,
-        };
+        let count = sandbox.run_state().ok().flatten().map_or(0, |state| state.restarts);
         Self { count, pause: FIRST_PAUSE, started: Instant::now() }
     }
 
@@ -34,25 +31,26 @@ impl Restarts {
         self.count
     }
 
-    /// Whether the sandbox is to be started again; if so, after the pause, which whoever asks it to stop cuts short.
-    pub(super) fn again(
-        &mut self,
-        sandbox: &Sandbox,
-        exit: &Exit,
-        clients: &mut Clients,
-        listener: Option<&OwnedFd>,
-    ) -> bool {
+    /// Whether the sandbox is to be started again. One that could not even be started by a user is reported, not tried
+    /// for ever: `ran` says whether it got that far.
+    pub(super) fn wanted(&self, sandbox: &Sandbox, exit: &Exit, ran: bool) -> bool {
         let failed = exit.code != Some(0);
         let wanted = match sandbox.definition.settings.restart {
             RestartPolicy::No => false,
             RestartPolicy::Always | RestartPolicy::UnlessStopped => true,
             RestartPolicy::OnFailure { max } => failed && max.is_none_or(|max| self.count < max),
         };
-        // One that could not even be started at first is reported, not tried for ever.
-        if !wanted || exit.error.is_some() && self.count == 0 || sandbox.stop_requested_path().exists() {
-            return false;
-        }
-        if let Err(error) = sandbox.set_phase(Phase::Restarting) {
+        wanted && (ran || self.count > 0) && !sandbox.stop_requested_path().exists()
+    }
+
+    /// Waits before the next start. `false` when somebody asks the sandbox to stop meanwhile.
+    pub(super) fn pause(
+        &mut self,
+        sandbox: &Sandbox,
+        clients: &mut Clients,
+        listener: Option<&OwnedFd>,
+    ) -> bool {
+        if let Err(error) = sandbox.set_phase(Phase::Restarting, self.count) {
             tracing::warn!(%error, "the state of the sandbox could not be written");
         }
         if self.started.elapsed() > LONG_RUN {
@@ -63,14 +61,14 @@ impl Restarts {
             if let Some(listener) = listener {
                 clients.accept(listener.as_fd());
             }
-            clients.talk();
+            clients.talk(true);
             if sandbox.stop_requested_path().exists() {
                 return false;
             }
             std::thread::sleep(Duration::from_millis(10));
         }
         self.pause = (self.pause * 2).min(LONGEST_PAUSE);
-        self.count += 1;
+        self.count = self.count.saturating_add(1);
         self.started = Instant::now();
         true
     }

@@ -1,14 +1,16 @@
 //! The keeper's life while the workload runs: one loop around poll(2).
 
 use super::clients::{Clients, Request};
-use super::holder::Holder;
+use super::holder::{Held, Holder};
 use super::outputs::Output;
 use super::stdin::Input;
 use crate::logs::LogWriter;
-use crate::sandbox::Running;
+use crate::sandbox::{Phase, Running, Sandbox};
 use crate::sys;
+use gaufre_runtime::sealed_exe;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{WaitId, WaitIdOptions, waitid};
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
@@ -23,8 +25,13 @@ pub(super) struct Serving {
     pub(super) log: Option<LogWriter>,
     pub(super) holder: Option<Holder>,
     /// Bound sockets that keep the published ports ours.
-    pub(super) _ports: Vec<OwnedFd>,
+    pub(super) ports: Vec<OwnedFd>,
+    /// Whether the holder has been told that the workload's input has ended.
+    pub(super) input_ended: bool,
 }
+
+/// A holder that lives no longer than this has not been killed by somebody but cannot live.
+const SHORT_LIFE: Duration = Duration::from_millis(500);
 
 /// How long to wait for whoever is the parent to reap a workload that is not our child.
 const REAPING: Duration = Duration::from_secs(10);
@@ -32,11 +39,15 @@ const REAPING: Duration = Duration::from_secs(10);
 impl Serving {
     /// Serves until the workload has ended and all its output is read. Returns its exit status, 128 + N after signal
     /// N; `None` when nobody can tell.
-    pub(super) fn serve(&mut self, clients: &mut Clients, listener: Option<&OwnedFd>) -> Option<i32> {
-        loop {
-            if self.turn(clients, listener) {
-                break;
-            }
+    pub(super) fn serve(
+        &mut self,
+        sandbox: &Sandbox,
+        clients: &mut Clients,
+        listener: Option<&OwnedFd>,
+        restarts: u32,
+    ) -> Option<i32> {
+        while !self.turn(clients, listener) {
+            self.look_after_holder(sandbox, restarts);
         }
         let code = self.collect_status();
         // All writers died with the workload's first process, which takes its PID namespace with it.
@@ -45,12 +56,12 @@ impl Serving {
             while output.take(&mut self.log, |stream, bytes| clients.output(stream, bytes)) {
                 let patience = Instant::now() + Duration::from_secs(5);
                 while !clients.keep_up() && Instant::now() < patience {
-                    clients.talk();
+                    clients.talk(true);
                     std::thread::sleep(Duration::from_millis(1));
                 }
             }
         }
-        clients.talk();
+        clients.talk(true);
         code
     }
 
@@ -67,10 +78,10 @@ impl Serving {
             );
         }
         polled.extend(self.input.waiting().map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::OUT)));
-        let hear = if self.input.keeps_up() { PollFlags::IN } else { PollFlags::empty() };
-        polled.extend(clients.sockets().map(|(fd, unsent)| {
-            PollFd::from_borrowed_fd(fd, if unsent { hear | PollFlags::OUT } else { hear })
-        }));
+        let hear = self.input.keeps_up();
+        polled.extend(clients.sockets(hear).map(|(fd, wanted)| PollFd::from_borrowed_fd(fd, wanted)));
+        polled
+            .extend(self.holder.iter().map(|holder| PollFd::from_borrowed_fd(holder.pidfd(), PollFlags::IN)));
         // A terminal that all had closed is looked at again now and then.
         let timeout = if self.outputs.iter().any(|output| output.as_fd().is_none()) {
             Some(Timespec { tv_sec: 0, tv_nsec: 100_000_000 })
@@ -93,7 +104,7 @@ impl Serving {
             }
         }
         self.input.flush();
-        for request in clients.talk() {
+        for request in clients.talk(hear) {
             match request {
                 Request::Stdin(bytes) => self.input.push(&bytes),
                 Request::StdinClosed => self.input.close(),
@@ -101,6 +112,61 @@ impl Serving {
             }
         }
         ended
+    }
+
+    /// Whether the workload has ended already.
+    pub(super) fn has_ended(&self) -> bool {
+        let mut polled = [PollFd::new(&self.pidfd, PollFlags::IN)];
+        poll(&mut polled, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).is_ok_and(|ready| ready > 0)
+    }
+
+    /// Starts a holder of all that has to stay open when the keeper dies, and puts it into the state file.
+    pub(super) fn hold(&mut self, sandbox: &Sandbox, restarts: u32) -> io::Result<()> {
+        let exe = sealed_exe().map_err(io::Error::other)?;
+        let held = Held {
+            pidfd: self.pidfd.as_fd(),
+            terminal: self.outputs.first().and_then(Output::terminal_master),
+            stdin: self.input.held(),
+            others: self
+                .outputs
+                .iter()
+                .filter_map(Output::fifo_end)
+                .chain(self.ports.iter().map(AsFd::as_fd))
+                .collect(),
+        };
+        let mut holder = Holder::spawn(exe.as_fd(), &held)?;
+        self.running.holder = Some(holder.reference());
+        // Known as running before it runs: a keeper that dies in between leaves something that can be found.
+        sandbox
+            .set_phase(Phase::Running(Box::new(self.running.clone())), restarts)
+            .map_err(io::Error::other)?;
+        holder.confirm();
+        self.holder = Some(holder);
+        Ok(())
+    }
+
+    /// Starts another holder when somebody killed ours, and tells ours when the workload's input has ended.
+    fn look_after_holder(&mut self, sandbox: &Sandbox, restarts: u32) {
+        if !self.input_ended && self.input.held().is_none() {
+            self.input_ended = true;
+            if let Some(holder) = &mut self.holder {
+                holder.close_stdin();
+            }
+        }
+        let ended = |holder: &mut Holder| {
+            let mut polled = [PollFd::from_borrowed_fd(holder.pidfd(), PollFlags::IN)];
+            poll(&mut polled, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).is_ok_and(|ready| ready > 0)
+        };
+        if let Some(holder) = self.holder.take_if(ended) {
+            let age = holder.age();
+            holder.bury();
+            // One that cannot live is not started again and again.
+            if age < SHORT_LIFE {
+                tracing::warn!("the holder ended at once: the death of this keeper may cost output");
+            } else if let Err(error) = self.hold(sandbox, restarts) {
+                tracing::warn!(%error, "another holder could not be started");
+            }
+        }
     }
 
     /// The exit status: of our child, or as the kernel tells one who is not the parent, once that one has reaped it.

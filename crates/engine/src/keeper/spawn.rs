@@ -5,15 +5,18 @@ use super::report::{self, KeeperFailure};
 use crate::attach::{AttachError, AttachStreams, Connection};
 use crate::dirs::Dirs;
 use crate::failure::Failure;
-use crate::sandbox::{KeeperLock, LockError, Sandbox};
+use crate::recover::idle_lock;
+use crate::sandbox::{KeeperLock, Locked, Sandbox};
 use gaufre_runtime::sealed_exe;
-use std::fs;
+use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
-use std::process::{Child, Command};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 /// A sandbox whose workload runs.
 #[derive(Debug)]
@@ -32,15 +35,6 @@ pub enum SpawnError {
         path: PathBuf,
         /// Why.
         source: io::Error,
-    },
-    /// Its lock is not to be had.
-    #[error(transparent)]
-    Lock(#[from] LockError),
-    /// It has a keeper.
-    #[error("sandbox {id} is already running")]
-    Running {
-        /// Which.
-        id: String,
     },
     /// The keeper cannot be started.
     #[error("cannot start the keeper of sandbox {id}")]
@@ -83,16 +77,18 @@ impl Failure for SpawnError {
     }
 }
 
-/// Starts the sandbox: returns when the workload runs, or did not come to run.
+/// How long what a dead keeper made may take to be taken down.
+const TAKING_DOWN: Duration = Duration::from_secs(10);
+
+/// Starts the sandbox, whose keeper's `lock` the caller has; returns when the workload runs, or did not come to run.
 pub(crate) fn spawn(
     dirs: &Dirs,
     sandbox: &Sandbox,
+    lock: KeeperLock,
     streams: Option<AttachStreams>,
 ) -> Result<Spawned, SpawnError> {
     let id = || sandbox.id().short().to_owned();
-    let path = sandbox.run_directory();
-    fs::create_dir_all(path).map_err(|source| SpawnError::RunDirectory { path: path.to_owned(), source })?;
-    let lock = sandbox.try_keeper_lock()?.ok_or_else(|| SpawnError::Running { id: id() })?;
+    make_run_directory(sandbox.run_directory())?;
     let start = |source| SpawnError::Start { id: id(), source };
 
     let (connection, theirs) = match streams {
@@ -103,17 +99,28 @@ pub(crate) fn spawn(
         }
     };
     match start_keeper(dirs, sandbox, "start", &lock, theirs.as_ref()).map_err(start)? {
-        (_, Some(Ok(()))) => Ok(Spawned { connection }),
-        (mut keeper, Some(Err(source))) => {
-            // It has yet to take down what it made; what is said after this must be true.
-            let _ = keeper.wait();
-            Err(SpawnError::Failed { id: id(), source })
-        }
-        (mut keeper, None) => {
-            let _ = keeper.wait();
+        Some(Ok(())) => Ok(Spawned { connection }),
+        Some(Err(source)) => Err(SpawnError::Failed { id: id(), source }),
+        None => {
+            // What it made before it died is taken down by another.
+            drop(lock);
+            if let Ok(Locked::Ours(lock)) = idle_lock(dirs, sandbox, TAKING_DOWN) {
+                let _ = fs::remove_dir_all(sandbox.run_directory());
+                lock.release();
+            }
             Err(SpawnError::KeeperDied { id: id() })
         }
     }
+}
+
+/// An empty directory: nothing of an earlier run, such as the wish to stop it, has a say in this one.
+fn make_run_directory(path: &Path) -> Result<(), SpawnError> {
+    let fail = |source| SpawnError::RunDirectory { path: path.to_owned(), source };
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(fail(error)),
+        _ => {}
+    }
+    fs::create_dir_all(path).map_err(fail)
 }
 
 /// Gives a sandbox whose keeper has died another one, which serves it on or takes it down.
@@ -122,9 +129,9 @@ pub(crate) fn take_over(dirs: &Dirs, sandbox: &Sandbox, lock: &KeeperLock) -> Re
     match start_keeper(dirs, sandbox, "take-over", lock, None)
         .map_err(|source| SpawnError::Start { id: id(), source })?
     {
-        (_, Some(Ok(()))) => Ok(()),
-        (_, Some(Err(source))) => Err(SpawnError::Failed { id: id(), source }),
-        (_, None) => Err(SpawnError::KeeperDied { id: id() }),
+        Some(Ok(())) => Ok(()),
+        Some(Err(source)) => Err(SpawnError::Failed { id: id(), source }),
+        None => Err(SpawnError::KeeperDied { id: id() }),
     }
 }
 
@@ -135,7 +142,7 @@ fn start_keeper(
     task: &str,
     lock: &KeeperLock,
     client: Option<&UnixStream>,
-) -> io::Result<(Child, Option<Result<(), KeeperFailure>>)> {
+) -> io::Result<Option<Result<(), KeeperFailure>>> {
     // The keeper enters no sandbox, but the processes that it clones for one start out as copies of it.
     let exe = sealed_exe().map_err(io::Error::other)?;
     let (reader, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
@@ -146,7 +153,20 @@ fn start_keeper(
     command.arg0(std::env::current_exe()?);
     command.arg("keeper").arg(&dirs.root).arg(&dirs.run).arg(sandbox.id().as_str()).arg(task);
     command.args(inherited.iter().map(|fd| fd.as_raw_fd().to_string()));
-    let child = spawn_inheriting(&mut command, &inherited)?;
+    command.stderr(open_log(&sandbox.keeper_log_path()).map_or_else(|_| Stdio::null(), Stdio::from));
+    let _keeper = spawn_inheriting(&mut command, &inherited)?;
     drop(writer);
-    Ok((child, report::read(reader)?))
+    report::read(reader)
 }
+
+/// The file that takes what a keeper has to say when nobody is there to hear it. It starts over when it has grown too
+/// long; a keeper says little.
+fn open_log(path: &Path) -> io::Result<File> {
+    let log = OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
+    if log.metadata()?.len() > LOG_LIMIT_BYTES {
+        log.set_len(0)?;
+    }
+    Ok(log)
+}
+
+const LOG_LIMIT_BYTES: u64 = 64 * 1024;

@@ -24,6 +24,11 @@ impl Input {
         Self { fd, unsent: VecDeque::new(), terminal, closing: false }
     }
 
+    /// What a holder has to keep open, so that the workload does not see an end of its input that is none.
+    pub(super) fn held(&self) -> Option<BorrowedFd<'_>> {
+        if self.terminal { None } else { self.fd.as_ref().map(AsFd::as_fd) }
+    }
+
     /// What to poll for room, while something waits.
     pub(super) fn waiting(&self) -> Option<BorrowedFd<'_>> {
         if self.unsent.is_empty() { None } else { self.fd.as_ref().map(AsFd::as_fd) }

@@ -8,50 +8,116 @@ use super::stdin::Input;
 use crate::dirs::Dirs;
 use crate::logs::{LogWriter, Stream};
 use crate::process::open_pidfd;
-use crate::sandbox::{Phase, Running, Sandbox};
+use crate::sandbox::{Exit, Phase, Run, Running, Sandbox};
 use crate::settings::LogDriver;
 use gaufre_net::Net;
+use jiff::Timestamp;
 use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
 
-type Refusal = Box<dyn std::error::Error + Send + Sync>;
+/// Why a workload cannot be taken over now.
+pub(super) type Refusal = Box<dyn std::error::Error + Send + Sync>;
 
-/// Finds the workload of a dead keeper and serves it on. `None` when it had not been started, or nothing is left of
-/// it by which its end could be waited for; then what it used is to be taken down.
+/// What a dead keeper left.
+#[derive(Debug)]
+pub(super) enum Found {
+    /// A workload, which is served on. It may have ended meanwhile.
+    Workload(Box<Serving>),
+    /// A run that ended so, and may not be taken down yet.
+    Ended(Exit),
+    /// A workload between two runs, of which the last ended so.
+    BetweenRuns(Exit),
+    /// Nothing by which the end of the workload could be learnt.
+    Lost,
+    /// A start that came to nothing.
+    NotStarted,
+}
+
+/// How long a process that was about to execute the workload may take to find that its keeper has died.
+const GATE: Duration = Duration::from_secs(2);
+
+/// Finds what a dead keeper left, and goes on serving its workload if there is one.
 pub(super) fn take_over(
     dirs: &Dirs,
     sandbox: &Sandbox,
     listener: &mut Option<OwnedFd>,
-) -> Result<Option<Serving>, Refusal> {
-    let Some(Phase::Running(running)) = sandbox.run_state()?.map(|state| state.phase) else {
-        return Ok(None);
+) -> Result<Found, Refusal> {
+    let run = sandbox.run()?;
+    let last_exit = run.as_ref().and_then(|run| run.exit.clone());
+    let state = sandbox.run_state()?;
+    let restarts = state.as_ref().map_or(0, |state| state.restarts);
+    let running = match state.map(|state| state.phase) {
+        Some(Phase::Running(running)) => *running,
+        Some(Phase::Finishing { exit }) => return Ok(Found::Ended(exit)),
+        Some(Phase::Restarting) => return Ok(last_exit.map_or(Found::Lost, Found::BetweenRuns)),
+        Some(Phase::Starting) => return Ok(Found::NotStarted),
+        // Of another boot, in which a run may have begun.
+        None => {
+            return Ok(if last_exit.is_none() && run.is_some() { Found::Lost } else { Found::NotStarted });
+        }
     };
-    // Written just before the start, so it may never have come to that: only a workload that was executed has left
-    // the runtime's gate.
     let held = running.holder.as_ref().and_then(holder::take_from);
-    let (pidfd, master) = match held {
-        Some((pidfd, master)) => (pidfd, master),
+    let (pidfd, terminal, stdin) = match held {
+        Some(held) => (held.pidfd, held.terminal, held.stdin),
         None => match open_pidfd(running.pid, running.start_ticks) {
-            Some(pidfd) => (pidfd, None),
-            None => return Ok(None),
+            Some(pidfd) => (pidfd, None, None),
+            None => return Ok(Found::Lost),
         },
     };
+    // The state was written just before the start, the run's record just after it.
+    let begun = run.is_some() && last_exit.is_none();
+    if !begun {
+        match was_executed(running.pid) {
+            Some(true) => {
+                sandbox.set_run(&Run { started_at: Timestamp::now(), restarts, exit: None })?;
+            }
+            Some(false) => return Ok(Found::NotStarted),
+            None => return Ok(Found::Lost),
+        }
+    }
     if listener.is_none() {
         *listener = Some(listen_nonblocking(sandbox)?);
     }
-    let (outputs, input) = ends(sandbox, master)?;
+    let (outputs, input) = ends(sandbox, terminal, stdin)?;
     let log = match sandbox.definition.settings.log.driver {
         LogDriver::None => None,
         LogDriver::K8sFile => Some(LogWriter::open(&sandbox.log_path(), &sandbox.definition.settings.log)?),
     };
     let ports = reserve_ports(dirs, &running);
-    let running = *running;
-    sandbox.set_phase(Phase::Running(Box::new(running.clone())))?;
-    Ok(Some(Serving { running, pidfd, outputs, input, log, holder: None, _ports: ports }))
+    let former = running.holder.clone();
+    let input_ended = input.held().is_none();
+    let mut serving = Serving { running, pidfd, outputs, input, log, holder: None, ports, input_ended };
+    // The former holder, if it still lives, is not our child and cannot be talked to.
+    serving.hold(sandbox, restarts)?;
+    if let Some(former) = former {
+        holder::end_foreign(&former);
+    }
+    Ok(Found::Workload(Box::new(serving)))
 }
 
-fn ends(sandbox: &Sandbox, master: Option<OwnedFd>) -> std::io::Result<(Vec<Output>, Input)> {
+/// Whether the process has become the workload. Until then it is a copy of the keeper, which ends by itself when it
+/// finds that the keeper has died. `None` when it is gone before that could be seen.
+fn was_executed(pid: i32) -> Option<bool> {
+    let deadline = Instant::now() + GATE;
+    loop {
+        let line = std::fs::read(format!("/proc/{pid}/cmdline")).ok().filter(|line| !line.is_empty())?;
+        if line.split(|byte| *byte == 0).nth(1) != Some(b"keeper") {
+            return Some(true);
+        }
+        if Instant::now() > deadline {
+            return Some(false);
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn ends(
+    sandbox: &Sandbox,
+    terminal: Option<OwnedFd>,
+    stdin: Option<OwnedFd>,
+) -> std::io::Result<(Vec<Output>, Input)> {
     if sandbox.definition.settings.terminal {
-        return Ok(match master {
+        return Ok(match terminal {
             Some(master) => {
                 let input = master.try_clone()?;
                 (vec![Output::terminal(master)?], Input::new(Some(input), true))
@@ -61,7 +127,7 @@ fn ends(sandbox: &Sandbox, master: Option<OwnedFd>) -> std::io::Result<(Vec<Outp
         });
     }
     let fifo = |name, stream| Output::fifo(open_fifo(&sandbox.run_directory().join(name))?, stream);
-    Ok((vec![fifo("stdout", Stream::Stdout)?, fifo("stderr", Stream::Stderr)?], Input::new(None, false)))
+    Ok((vec![fifo("stdout", Stream::Stdout)?, fifo("stderr", Stream::Stderr)?], Input::new(stdin, false)))
 }
 
 /// The published ports belong to whoever holds them bound. The holder still does, so a failure here changes nothing

@@ -4,16 +4,13 @@
 
 use super::holder;
 use super::serve::Serving;
+use crate::bundle::cgroup_path;
 use crate::dirs::Dirs;
 use crate::sandbox::{Catalog, Exit, Phase, Run, Sandbox};
-use crate::settings::NetworkMode;
 use gaufre_net::Net;
 use gaufre_runtime::cgroup::{Cgroup, CgroupError};
 use jiff::Timestamp;
-use rustix::fs::{FlockOperation, Mode, OFlags, flock, open};
 use std::fs;
-use std::path::Path;
-use std::time::Duration;
 
 /// After the workload's end.
 pub(super) fn after_run(
@@ -23,19 +20,25 @@ pub(super) fn after_run(
     code: Option<i32>,
     restarts: u32,
 ) -> Exit {
-    note("the state", sandbox.set_phase(Phase::Finishing));
     let Serving { running, holder, .. } = serving;
     let oom_killed = running.cgroup.stats().oom_kills.is_some_and(|kills| kills > 0);
+    let exit = Exit { code, finished_at: Timestamp::now(), oom_killed, error: None };
+    // Before anything else: what is seen once is not to be lost with the keeper.
+    note("the state", sandbox.set_phase(Phase::Finishing { exit: exit.clone() }, restarts));
     note("the cgroup", remove_cgroup(&running.cgroup));
-    match (holder, &running.holder) {
-        (Some(holder), _) => holder.end(),
-        (None, Some(reference)) => holder::end_foreign(reference),
-        (None, None) => {}
+    if let Some(holder) = holder {
+        holder.end();
     }
     if running.attachment.is_some() {
         detach(dirs, sandbox);
     }
-    let exit = Exit { code, finished_at: Timestamp::now(), oom_killed, error: None };
+    record(sandbox, exit.clone(), restarts);
+    exit
+}
+
+/// After a run whose keeper saw its end and was killed before it had taken everything down.
+pub(super) fn after_seen_end(dirs: &Dirs, sandbox: &Sandbox, exit: Exit, restarts: u32) -> Exit {
+    take_all_down(dirs, sandbox);
     record(sandbox, exit.clone(), restarts);
     exit
 }
@@ -65,15 +68,11 @@ pub(super) fn after_failed_start(
     exit
 }
 
-/// After the death of a keeper of whose workload nothing is left.
-pub(super) fn after_nothing(dirs: &Dirs, sandbox: &Sandbox, restarts: u32) -> Exit {
+/// After the death of a keeper of whose workload nothing is left: what became of it, in `words`, and no exit status.
+pub(super) fn after_nothing(dirs: &Dirs, sandbox: &Sandbox, words: &str, restarts: u32) -> Exit {
     take_all_down(dirs, sandbox);
-    let exit = Exit {
-        code: None,
-        finished_at: Timestamp::now(),
-        oom_killed: false,
-        error: Some("its keeper was killed, and nobody saw how the workload ended".to_owned()),
-    };
+    let exit =
+        Exit { code: None, finished_at: Timestamp::now(), oom_killed: false, error: Some(words.to_owned()) };
     record(sandbox, exit.clone(), restarts);
     exit
 }
@@ -90,10 +89,7 @@ pub(super) fn at_the_end(dirs: &Dirs, sandbox: &Sandbox) {
 
 /// Gives back whatever a sandbox of this ID could have, whether or not it got that far.
 fn take_all_down(dirs: &Dirs, sandbox: &Sandbox) {
-    note(
-        "the cgroup",
-        Cgroup::at(Path::new(&format!("/gaufre/{}", sandbox.id()))).and_then(|cgroup| remove_cgroup(&cgroup)),
-    );
+    note("the cgroup", Cgroup::at(&cgroup_path(sandbox.id())).and_then(|cgroup| remove_cgroup(&cgroup)));
     if let Ok(Some(state)) = sandbox.run_state()
         && let Phase::Running(running) = state.phase
         && let Some(holder) = &running.holder
@@ -114,33 +110,6 @@ fn detach(dirs: &Dirs, sandbox: &Sandbox) {
         Err(error) => note("the network", Err(error)),
     }
 }
-
-/// Removes the bridge and its rules if this was their last user; nobody waits for this.
-///
-/// The kernel takes tens of milliseconds to let an interface go, and holds up whoever wants another meanwhile. So that
-/// runs in quick succession do not wait for each other's tidying, it is left a moment: by then there may be another
-/// user, and veth pairs have gone with their network namespaces. One keeper tidies for all that end in that moment.
-pub(super) fn sweep_network(dirs: &Dirs, sandbox: &Sandbox) {
-    if sandbox.definition.settings.network != NetworkMode::Bridge {
-        return;
-    }
-    let Ok(net) = Net::open(&dirs.run) else { return };
-    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC;
-    let Ok(lock) = open(dirs.lock("sweep.lock"), flags, Mode::RUSR | Mode::WUSR) else { return };
-    if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
-        return;
-    }
-    std::thread::sleep(SWEEP_AFTER);
-    note("the bridge", net.sweep());
-    let _ = flock(&lock, FlockOperation::Unlock);
-    // One that ended during the sweep left it to us. Costs next to nothing when there is nothing to do.
-    if net.list().is_ok_and(|users| users.is_empty()) {
-        note("the bridge", net.sweep());
-    }
-}
-
-/// How long the bridge stays after its last user.
-const SWEEP_AFTER: Duration = Duration::from_millis(1000);
 
 fn record(sandbox: &Sandbox, exit: Exit, restarts: u32) {
     let started_at = match sandbox.run() {

@@ -6,6 +6,7 @@
 
 mod reader;
 mod record;
+mod tail;
 mod writer;
 
 pub use reader::{LogIter, LogsError, LogsOptions};

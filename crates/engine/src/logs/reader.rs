@@ -1,14 +1,16 @@
 //! Reading a log, from its oldest file to the one being written, and on while it grows.
 
 use super::record::LogRecord;
+use super::tail;
 use super::writer::rotated;
 use crate::failure::Failure;
 use jiff::Timestamp;
 use std::collections::VecDeque;
-use std::fs::File;
-use std::io::{self, BufRead, BufReader};
+use std::fs::{File, Metadata};
+use std::io::{self, BufRead, BufReader, Seek, SeekFrom};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Which part of a log is wanted.
 #[derive(Debug, Clone, Default)]
@@ -50,14 +52,14 @@ pub enum LogsError {
 
 impl Failure for LogsError {}
 
-/// The records of a log, in order.
+/// The records of a log, in order, read as they are asked for.
 pub struct LogIter {
     path: PathBuf,
     options: LogsOptions,
-    /// Records picked for the tail before following begins.
-    backlog: VecDeque<LogRecord>,
+    /// The files after the current one, the oldest first.
+    pending: VecDeque<File>,
     current: Option<BufReader<File>>,
-    /// The start of a line whose end has not been written yet.
+    /// The start of a line whose end has not been read yet.
     line: Vec<u8>,
     /// Says whether there may be more; asked when the end of the log is reached.
     alive: Box<dyn FnMut() -> bool>,
@@ -73,71 +75,48 @@ impl std::fmt::Debug for LogIter {
     }
 }
 
+/// How often a log that is followed is looked at.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
 impl LogIter {
     pub(crate) fn open(
         path: &Path,
         options: LogsOptions,
         alive: Box<dyn FnMut() -> bool>,
     ) -> Result<Self, LogsError> {
-        let mut iter = Self {
+        let fail = |source| LogsError::Read { path: path.to_owned(), source };
+        let mut pending = VecDeque::from(files(path).map_err(fail)?);
+        if let Some(tail) = options.tail {
+            tail::skip_to_tail(&mut pending, tail).map_err(fail)?;
+        }
+        Ok(Self {
             path: path.to_owned(),
             options,
-            backlog: VecDeque::new(),
+            pending,
             current: None,
             line: Vec::new(),
             alive,
             ending: false,
-        };
-        iter.read_backlog()?;
-        Ok(iter)
+        })
     }
 
-    /// Reads all that is there now, keeping what the options ask for, and stays at the end of the newest file.
-    fn read_backlog(&mut self) -> Result<(), LogsError> {
-        let mut number = 1;
-        while rotated(&self.path, number).exists() {
-            number += 1;
-        }
-        let files: Vec<PathBuf> =
-            (1..number).rev().map(|n| rotated(&self.path, n)).chain([self.path.clone()]).collect();
-        // A line may be several records, so whole lines are counted.
-        let mut lines = 0_usize;
-        for path in files {
-            let Some(mut file) = self.open_file(&path)? else { continue };
-            while let Some(record) = self.next_record(&mut file)? {
-                lines += usize::from(!record.partial);
-                self.backlog.push_back(record);
-                while self.options.tail.is_some_and(|tail| lines > tail) {
-                    match self.backlog.pop_front() {
-                        Some(record) => lines -= usize::from(!record.partial),
-                        None => break,
-                    }
-                }
-            }
-            self.current = Some(file);
-        }
-        if self.options.tail == Some(0) {
-            self.backlog.clear();
-        }
-        Ok(())
-    }
-
-    fn open_file(&self, path: &Path) -> Result<Option<BufReader<File>>, LogsError> {
-        match File::open(path) {
-            Ok(file) => Ok(Some(BufReader::with_capacity(64 * 1024, file))),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(source) => Err(LogsError::Read { path: path.to_owned(), source }),
-        }
-    }
-
-    /// The next wanted record of `file`; `None` at its end.
-    fn next_record(&mut self, file: &mut BufReader<File>) -> Result<Option<LogRecord>, LogsError> {
+    /// The next wanted record of what is there; `None` at its end.
+    fn next_record(&mut self) -> io::Result<Option<LogRecord>> {
         loop {
-            let len = file
-                .read_until(b'\n', &mut self.line)
-                .map_err(|source| LogsError::Read { path: self.path.clone(), source })?;
+            let Some(current) = &mut self.current else {
+                let Some(next) = self.pending.pop_front() else { return Ok(None) };
+                self.current = Some(BufReader::with_capacity(64 * 1024, next));
+                continue;
+            };
+            let len = current.read_until(b'\n', &mut self.line)?;
             if len == 0 || self.line.last() != Some(&b'\n') {
-                return Ok(None);
+                if self.pending.is_empty() {
+                    return Ok(None);
+                }
+                // Half a line at the end of a finished file was left by a full disk or a power cut.
+                self.line.clear();
+                self.current = None;
+                continue;
             }
             self.line.pop();
             let record = LogRecord::parse(&self.line);
@@ -155,29 +134,20 @@ impl LogIter {
     }
 
     /// Waits for one more record; `None` when the sandbox has ended and all is read.
-    fn follow(&mut self) -> Result<Option<LogRecord>, LogsError> {
+    fn follow(&mut self) -> io::Result<Option<LogRecord>> {
         loop {
-            if let Some(mut file) = self.current.take() {
-                let record = self.next_record(&mut file)?;
-                let replaced = record.is_none() && self.was_replaced(&file);
-                if !replaced {
-                    self.current = Some(file);
-                }
-                if record.is_some() {
-                    return Ok(record);
-                }
-                if replaced {
-                    self.line.clear();
-                    continue;
-                }
-            } else {
-                self.current = self.open_file(&self.path)?;
+            if let Some(record) = self.next_record()? {
+                return Ok(Some(record));
+            }
+            if self.find_newer()? {
+                continue;
             }
             if self.ending {
                 return Ok(None);
             }
-            if (self.alive)() {
-                std::thread::sleep(std::time::Duration::from_millis(20));
+            let late = self.options.until.is_some_and(|until| Timestamp::now() > until);
+            if !late && (self.alive)() {
+                std::thread::sleep(LOOK_AGAIN);
             } else {
                 // What was written between our last look and the end is read in one more turn.
                 self.ending = true;
@@ -185,9 +155,29 @@ impl LogIter {
         }
     }
 
-    fn was_replaced(&self, file: &BufReader<File>) -> bool {
-        let Ok(ours) = file.get_ref().metadata() else { return false };
-        std::fs::metadata(&self.path).is_ok_and(|now| (now.dev(), now.ino()) != (ours.dev(), ours.ino()))
+    /// At the end of the current file: opens what has been begun since, and notices when the file itself has been
+    /// begun anew. The current file stays current: something may have been written to it after our last look.
+    fn find_newer(&mut self) -> io::Result<bool> {
+        let Some(current) = &mut self.current else {
+            self.pending = files(&self.path)?.into();
+            return Ok(!self.pending.is_empty());
+        };
+        let ours = current.get_ref().metadata()?;
+        if ours.len() < current.stream_position()? {
+            current.seek(SeekFrom::Start(0))?;
+            self.line.clear();
+            return Ok(true);
+        }
+        let is_ours = |other: &Metadata| (other.dev(), other.ino()) == (ours.dev(), ours.ino());
+        if std::fs::metadata(&self.path).map_or(true, |newest| is_ours(&newest)) {
+            return Ok(false);
+        }
+        let mut newer = VecDeque::from(files(&self.path)?);
+        if let Some(at) = newer.iter().position(|file| file.metadata().is_ok_and(|other| is_ours(&other))) {
+            newer.drain(..=at);
+        }
+        self.pending = newer;
+        Ok(!self.pending.is_empty())
     }
 }
 
@@ -195,69 +185,32 @@ impl Iterator for LogIter {
     type Item = Result<LogRecord, LogsError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if let Some(record) = self.backlog.pop_front() {
-            return Some(Ok(record));
-        }
-        if self.options.follow { self.follow().transpose() } else { None }
+        let next = if self.options.follow { self.follow() } else { self.next_record() };
+        next.map_err(|source| LogsError::Read { path: self.path.clone(), source }).transpose()
     }
+}
+
+/// The files of the log, the oldest first, each once even if they are rotated while we open them.
+fn files(path: &Path) -> io::Result<Vec<File>> {
+    let mut files: Vec<(File, (u64, u64))> = Vec::new();
+    let names = std::iter::once(path.to_owned()).chain((1..).map(|number| rotated(path, number)));
+    for (number, name) in names.enumerate() {
+        let file = match File::open(&name) {
+            Ok(file) => file,
+            // The newest may be missing between two steps of a rotation.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && number == 0 => continue,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => break,
+            Err(error) => return Err(error),
+        };
+        let metadata = file.metadata()?;
+        let identity = (metadata.dev(), metadata.ino());
+        if files.iter().all(|(_, other)| *other != identity) {
+            files.push((file, identity));
+        }
+    }
+    Ok(files.into_iter().rev().map(|(file, _)| file).collect())
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::{LogWriter, Stream};
-    use super::*;
-    use crate::settings::LogSettings;
-
-    fn text(iter: LogIter) -> Vec<String> {
-        iter.map(|r| String::from_utf8(r.unwrap().bytes).unwrap()).collect()
-    }
-
-    fn written(lines: u32, max_size_bytes: u64, max_files: u32) -> (tempfile::TempDir, PathBuf) {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("ctr.log");
-        let settings =
-            LogSettings { max_size_bytes: Some(max_size_bytes), max_files, ..LogSettings::default() };
-        let mut writer = LogWriter::open(&path, &settings).unwrap();
-        for n in 0..lines {
-            writer.write(Stream::Stdout, format!("line {n}\n").as_bytes()).unwrap();
-        }
-        (dir, path)
-    }
-
-    #[test]
-    fn rotation_keeps_the_newest_lines_in_order() {
-        let (_dir, path) = written(100, 1000, 3);
-        let lines = text(LogIter::open(&path, LogsOptions::default(), Box::new(|| false)).unwrap());
-        assert_eq!(lines.last().unwrap(), "line 99");
-        assert!(lines.len() > 30 && lines.len() < 100, "{}", lines.len());
-        let first = 100 - lines.len();
-        assert_eq!(lines, (first..100).map(|n| format!("line {n}")).collect::<Vec<_>>());
-        assert!(!rotated(&path, 3).exists());
-    }
-
-    #[test]
-    fn the_tail_counts_lines_over_file_boundaries() {
-        let (_dir, path) = written(100, 1000, 3);
-        let options = LogsOptions { tail: Some(25), ..LogsOptions::default() };
-        let lines = text(LogIter::open(&path, options, Box::new(|| false)).unwrap());
-        assert_eq!(lines, (75..100).map(|n| format!("line {n}")).collect::<Vec<_>>());
-    }
-
-    #[test]
-    fn following_reads_over_a_rotation_and_ends_with_the_sandbox() {
-        let (_dir, path) = written(2, 1 << 20, 2);
-        let settings = LogSettings { max_size_bytes: Some(150), max_files: 2, ..LogSettings::default() };
-        let mut writer = LogWriter::open(&path, &settings).unwrap();
-        let mut turns = 0;
-        let alive = Box::new(move || {
-            turns += 1;
-            if turns <= 5 {
-                writer.write(Stream::Stdout, format!("more {turns}\n").as_bytes()).unwrap();
-            }
-            turns < 6
-        });
-        let options = LogsOptions { follow: true, ..LogsOptions::default() };
-        let lines = text(LogIter::open(&path, options, alive).unwrap());
-        assert_eq!(lines, ["line 0", "line 1", "more 1", "more 2", "more 3", "more 4", "more 5"]);
-    }
-}
+#[path = "reader_tests.rs"]
+mod tests;

@@ -5,7 +5,7 @@ use crate::settings::LogSettings;
 use jiff::Timestamp;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// Writes records and starts a new file when the old one has grown too large: `ctr.log` becomes `ctr.log.1`, that
@@ -19,10 +19,11 @@ pub(crate) struct LogWriter {
 }
 
 impl LogWriter {
-    /// Opens the log for appending.
+    /// Opens the log for appending. What a killed keeper left of a line is taken away.
     pub(crate) fn open(path: &Path, settings: &LogSettings) -> io::Result<Self> {
         let file = open_append(path)?;
-        let len_bytes = file.metadata()?.len();
+        let len_bytes = whole_lines(&file)?;
+        file.set_len(len_bytes)?;
         Ok(Self { path: path.to_owned(), file, len_bytes, settings: settings.clone() })
     }
 
@@ -36,7 +37,11 @@ impl LogWriter {
         if self.len_bytes > 0 && self.len_bytes.saturating_add(records_len) > limit {
             self.rotate()?;
         }
-        self.file.write_all(&records)?;
+        if let Err(error) = self.file.write_all(&records) {
+            // Half a record would spoil the next. Shortening a file needs no room.
+            let _ = self.file.set_len(self.len_bytes);
+            return Err(error);
+        }
         self.len_bytes += records_len;
         Ok(())
     }
@@ -60,6 +65,25 @@ impl LogWriter {
     }
 }
 
+/// The length of the file up to the end of its last whole line, in bytes.
+fn whole_lines(file: &File) -> io::Result<u64> {
+    let mut end = file.metadata()?.len();
+    let mut block = vec![0; BLOCK_BYTES];
+    while end > 0 {
+        let len = usize::try_from(end).unwrap_or(usize::MAX).min(BLOCK_BYTES);
+        let block = block.get_mut(..len).unwrap_or_default();
+        let begin = end - u64::try_from(len).unwrap_or(end);
+        file.read_exact_at(block, begin)?;
+        if let Some(at) = block.iter().rposition(|byte| *byte == b'\n') {
+            return Ok(begin + u64::try_from(at).unwrap_or(0) + 1);
+        }
+        end = begin;
+    }
+    Ok(0)
+}
+
+const BLOCK_BYTES: usize = 64 * 1024;
+
 /// The name of the log file that is `number` rotations old.
 pub(super) fn rotated(path: &Path, number: u32) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
@@ -68,5 +92,5 @@ pub(super) fn rotated(path: &Path, number: u32) -> PathBuf {
 }
 
 fn open_append(path: &Path) -> io::Result<File> {
-    OpenOptions::new().append(true).create(true).mode(0o600).open(path)
+    OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path)
 }

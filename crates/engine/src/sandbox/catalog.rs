@@ -13,7 +13,7 @@ use std::path::PathBuf;
 /// The sandboxes below one root.
 #[derive(Debug)]
 pub(crate) struct Catalog<'a> {
-    dirs: &'a Dirs,
+    pub(super) dirs: &'a Dirs,
 }
 
 /// No single sandbox goes by that name.
@@ -48,6 +48,18 @@ pub enum FindError {
     },
 }
 
+impl FindError {
+    /// What the user can do.
+    pub(crate) fn hint(&self) -> Option<String> {
+        match self {
+            Self::Record { id, .. } => {
+                Some(format!("If nothing of it is of use any more, remove it: gaufre rm --force {id}"))
+            }
+            _ => None,
+        }
+    }
+}
+
 /// A new sandbox cannot be registered.
 #[derive(Debug, thiserror::Error)]
 pub enum RegisterError {
@@ -77,10 +89,10 @@ pub enum RegisterError {
     },
 }
 
-const NAMES: &str = "names";
-const DEFINITION: &str = "definition.json";
+pub(super) const NAMES: &str = "names";
+pub(super) const DEFINITION: &str = "definition.json";
 /// A directory of this prefix is a sandbox that is not there yet, or no more.
-const UNFINISHED: &str = ".unfinished-";
+pub(super) const UNFINISHED: &str = ".unfinished-";
 
 impl<'a> Catalog<'a> {
     pub(crate) fn new(dirs: &'a Dirs) -> Self {
@@ -121,29 +133,6 @@ impl<'a> Catalog<'a> {
         }
     }
 
-    /// Takes a sandbox's name and directory away. The caller has made sure that nothing of it runs.
-    pub(crate) fn unregister(&self, sandbox: &Sandbox) -> io::Result<()> {
-        let unfinished = self.dirs.sandboxes().join(format!("{UNFINISHED}{}", sandbox.id()));
-        {
-            let _lock = self.lock_names().map_err(io::Error::other)?;
-            let link = self.name_link(&sandbox.definition.name);
-            if fs::read_link(&link).is_ok_and(|target| target.as_os_str() == sandbox.id().as_str()) {
-                fs::remove_file(&link)?;
-            }
-            match fs::rename(sandbox.directory(), &unfinished) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                other => other?,
-            }
-        }
-        for directory in [&unfinished, sandbox.run_directory()] {
-            match fs::remove_dir_all(directory) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                other => other?,
-            }
-        }
-        Ok(())
-    }
-
     /// The sandbox whose name is `text`, or whose ID begins with it.
     pub(crate) fn find(&self, text: &str) -> Result<Sandbox, FindError> {
         if let Ok(name) = SandboxName::try_from(text.to_owned())
@@ -165,14 +154,30 @@ impl<'a> Catalog<'a> {
         }
     }
 
-    /// All sandboxes, the newest first.
+    /// All sandboxes, the newest first. One whose definition is unreadable is reported and passed over: it must not
+    /// keep anybody from the others.
     pub(crate) fn list(&self) -> Result<Vec<Sandbox>, FindError> {
-        let mut sandboxes = Vec::new();
+        let (sandboxes, damaged) = self.survey()?;
+        for error in damaged {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "a damaged sandbox is passed over; gaufre rm --force removes it"
+            );
+        }
+        Ok(sandboxes)
+    }
+
+    /// All sandboxes, the newest first, and why others cannot be read.
+    pub(crate) fn survey(&self) -> Result<(Vec<Sandbox>, Vec<FindError>), FindError> {
+        let (mut sandboxes, mut damaged) = (Vec::new(), Vec::new());
         for id in self.ids()? {
-            sandboxes.extend(self.load(&id)?);
+            match self.load(&id) {
+                Ok(sandbox) => sandboxes.extend(sandbox),
+                Err(error) => damaged.push(error),
+            }
         }
         sandboxes.sort_by_key(|sandbox| std::cmp::Reverse(sandbox.definition.created_at));
-        Ok(sandboxes)
+        Ok((sandboxes, damaged))
     }
 
     /// The sandbox with this ID; `None` when it is gone.
@@ -193,43 +198,6 @@ impl<'a> Catalog<'a> {
         ids_in(self.dirs.running())
     }
 
-    /// What a killed process left of sandboxes: half-made or half-removed directories, names of nobody.
-    /// With `remove` they go. Returns what was found.
-    pub(crate) fn leftovers(&self, remove: bool) -> Result<Vec<PathBuf>, FindError> {
-        let root = self.dirs.sandboxes();
-        let list = |source| FindError::List { path: root.clone(), source };
-        let _lock = self.lock_names().map_err(|error| list(io::Error::other(error)))?;
-        let mut found = Vec::new();
-        for entry in entries(&root).map_err(list)? {
-            if entry.file_name().to_string_lossy().starts_with(UNFINISHED) {
-                found.push(entry.path());
-                if remove {
-                    fs::remove_dir_all(entry.path()).map_err(list)?;
-                }
-            }
-        }
-        for entry in entries(&self.dirs.root.join(NAMES)).map_err(list)? {
-            let owner_exists =
-                fs::read_link(entry.path()).is_ok_and(|id| root.join(id).join(DEFINITION).exists());
-            if !owner_exists {
-                found.push(entry.path());
-                if remove {
-                    fs::remove_file(entry.path()).map_err(list)?;
-                }
-            }
-        }
-        for id in self.running_ids()? {
-            let path = self.dirs.running().join(id.as_str());
-            if !root.join(id.as_str()).join(DEFINITION).exists() {
-                found.push(path.clone());
-                if remove {
-                    fs::remove_dir_all(path).map_err(list)?;
-                }
-            }
-        }
-        Ok(found)
-    }
-
     fn check_name_is_free(&self, name: &SandboxName) -> Result<(), RegisterError> {
         let link = self.name_link(name);
         match fs::read_link(&link) {
@@ -243,11 +211,11 @@ impl<'a> Catalog<'a> {
         }
     }
 
-    fn name_link(&self, name: &SandboxName) -> PathBuf {
+    pub(super) fn name_link(&self, name: &SandboxName) -> PathBuf {
         self.dirs.root.join(NAMES).join(name.as_str())
     }
 
-    fn lock_names(&self) -> Result<OwnedFd, RegisterError> {
+    pub(super) fn lock_names(&self) -> Result<OwnedFd, RegisterError> {
         let names = self.dirs.root.join(NAMES);
         fs::create_dir_all(&names).map_err(|source| RegisterError::Create { path: names, source })?;
         let path = self.dirs.lock("names.lock");
@@ -268,7 +236,7 @@ fn ids_in(path: PathBuf) -> Result<Vec<SandboxId>, FindError> {
         .collect())
 }
 
-fn entries(path: &std::path::Path) -> io::Result<Vec<fs::DirEntry>> {
+pub(super) fn entries(path: &std::path::Path) -> io::Result<Vec<fs::DirEntry>> {
     match fs::read_dir(path) {
         Ok(entries) => entries.collect(),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),

@@ -4,12 +4,7 @@ use super::record::{RecordError, read_json, replace_json};
 use super::{Definition, Exit, Phase, Run, RunState, SandboxId};
 use crate::dirs::Dirs;
 use crate::process::boot_id;
-use rustix::fs::{FlockOperation, Mode, OFlags, flock, open};
-use rustix::io::Errno;
-use std::io;
-use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 /// A sandbox that exists.
 #[derive(Debug, Clone)]
@@ -37,17 +32,7 @@ pub enum Status {
     Exited(Exit),
 }
 
-/// Held by the keeper of a sandbox for as long as it lives; the kernel gives it back when the keeper dies.
-#[derive(Debug)]
-pub struct KeeperLock(pub(crate) OwnedFd);
-
-/// A lock of a sandbox cannot be taken.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot lock {}", path.display())]
-pub struct LockError {
-    path: PathBuf,
-    source: io::Error,
-}
+const STATE: &str = "state.json";
 
 impl Sandbox {
     pub(super) fn new(dirs: &Dirs, definition: Definition) -> Self {
@@ -68,7 +53,7 @@ impl Sandbox {
         &self.directory
     }
 
-    /// What exists only while there is a keeper: state, locks, sockets, FIFOs.
+    /// What exists only while there is a keeper: state, sockets, FIFOs.
     #[must_use]
     pub fn run_directory(&self) -> &Path {
         &self.run_directory
@@ -89,6 +74,11 @@ impl Sandbox {
         self.run_directory.join("stop-requested")
     }
 
+    /// What the keeper has to say that nobody was there to hear.
+    pub(crate) fn keeper_log_path(&self) -> PathBuf {
+        self.directory.join("logs").join("keeper.log")
+    }
+
     /// The socket at which the keeper serves those who attach.
     pub(crate) fn socket_path(&self) -> PathBuf {
         self.run_directory.join("attach.sock")
@@ -96,14 +86,19 @@ impl Sandbox {
 
     /// The state that a keeper of this boot wrote, if any.
     pub(crate) fn run_state(&self) -> Result<Option<RunState>, RecordError> {
-        let state: Option<RunState> = read_json(&self.run_directory.join("state.json"))?;
+        let state: Option<RunState> = read_json(&self.run_directory.join(STATE))?;
         Ok(state.filter(|state| state.boot_id == boot_id()))
     }
 
-    /// Says how far the keeper has come.
-    pub(crate) fn set_phase(&self, phase: Phase) -> Result<(), RecordError> {
-        let state = RunState { boot_id: boot_id(), keeper_pid: crate::process::own_pid(), phase };
-        replace_json(&self.run_directory.join("state.json"), &state, false)
+    /// Whether a keeper is at work here, or was when it died.
+    pub(crate) fn has_run_state(&self) -> bool {
+        self.run_directory.join(STATE).exists()
+    }
+
+    /// Says how far the keeper has come, after so many restarts.
+    pub(crate) fn set_phase(&self, phase: Phase, restarts: u32) -> Result<(), RecordError> {
+        let state = RunState { boot_id: boot_id(), keeper_pid: crate::process::own_pid(), restarts, phase };
+        replace_json(&self.run_directory.join(STATE), &state, false)
     }
 
     /// The last run, if there was one.
@@ -123,7 +118,7 @@ impl Sandbox {
                 Phase::Starting => Status::Starting,
                 Phase::Running(running) => Status::Running(running),
                 Phase::Restarting => Status::Restarting,
-                Phase::Finishing => Status::Stopping,
+                Phase::Finishing { .. } => Status::Stopping,
             });
         }
         Ok(match self.run()? {
@@ -136,54 +131,4 @@ impl Sandbox {
             })),
         })
     }
-
-    /// Takes the lock under which a sandbox is started and removed. Waits for whoever has it.
-    pub(crate) fn lock(&self) -> Result<OwnedFd, LockError> {
-        let path = self.directory.join("lock");
-        let file = open_lock(&path)?;
-        flock(&file, FlockOperation::LockExclusive)
-            .map_err(|errno| LockError { path: path.clone(), source: errno.into() })?;
-        Ok(file)
-    }
-
-    /// Becomes the sandbox's keeper, unless somebody is.
-    pub(crate) fn try_keeper_lock(&self) -> Result<Option<KeeperLock>, LockError> {
-        let path = self.keeper_lock_path();
-        let file = open_lock(&path)?;
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Some(KeeperLock(file))),
-            Err(Errno::WOULDBLOCK) => Ok(None),
-            Err(errno) => Err(LockError { path, source: errno.into() }),
-        }
-    }
-
-    /// Waits until no keeper is there any more; `false` when `timeout` passes first.
-    pub(crate) fn wait_for_keeper(&self, timeout: Duration) -> Result<bool, LockError> {
-        let path = self.keeper_lock_path();
-        let file = match open(&path, OFlags::RDWR | OFlags::CLOEXEC, Mode::empty()) {
-            Ok(file) => file,
-            Err(Errno::NOENT) => return Ok(true),
-            Err(errno) => return Err(LockError { path, source: errno.into() }),
-        };
-        let deadline = Instant::now() + timeout;
-        loop {
-            match flock(&file, FlockOperation::NonBlockingLockShared) {
-                Ok(()) => return Ok(true),
-                Err(Errno::WOULDBLOCK | Errno::INTR) if Instant::now() < deadline => {
-                    std::thread::sleep(Duration::from_millis(2));
-                }
-                Err(Errno::WOULDBLOCK | Errno::INTR) => return Ok(false),
-                Err(errno) => return Err(LockError { path, source: errno.into() }),
-            }
-        }
-    }
-
-    fn keeper_lock_path(&self) -> PathBuf {
-        self.run_directory.join("keeper.lock")
-    }
-}
-
-fn open_lock(path: &Path) -> Result<OwnedFd, LockError> {
-    open(path, OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC, Mode::RUSR | Mode::WUSR)
-        .map_err(|errno| LockError { path: path.to_owned(), source: errno.into() })
 }

@@ -12,6 +12,9 @@ pub struct RunState {
     pub boot_id: String,
     /// The keeper that wrote it.
     pub keeper_pid: i32,
+    /// How often the restart policy has started the workload again since a user did.
+    #[serde(default)]
+    pub restarts: u32,
     /// How far it has come.
     pub phase: Phase,
 }
@@ -26,8 +29,11 @@ pub enum Phase {
     Running(Box<Running>),
     /// The workload has ended and its keeper waits before it starts it again.
     Restarting,
-    /// The workload has ended and what it used is being taken down.
-    Finishing,
+    /// The workload has ended so, and what it used is being taken down.
+    Finishing {
+        /// How, in case that the keeper dies before it is on record.
+        exit: Exit,
+    },
 }
 
 /// What has to be known to take over a running sandbox.
@@ -56,6 +62,9 @@ pub struct HolderRef {
     pub pidfd: i32,
     /// The number, in the holder, of the pseudo-terminal's master.
     pub terminal: Option<i32>,
+    /// The number, in the holder, of the end by which the workload's standard input is written.
+    #[serde(default)]
+    pub stdin: Option<i32>,
 }
 
 /// One run of a sandbox: `<root>/sandboxes/<id>/run.json`, kept after the end and across reboots.

@@ -2,6 +2,7 @@
 
 use super::SystemError;
 use crate::engine::Engine;
+use crate::sandbox::FindError;
 use gaufre_net::Net;
 use serde::Serialize;
 
@@ -24,7 +25,7 @@ impl Engine {
     pub fn system_check(&self, repair: bool) -> Result<CheckReport, SystemError> {
         self.recover_all();
         let mut report = CheckReport::default();
-        self.check_sandboxes(repair, &mut report)?;
+        self.check_sandboxes(&mut report)?;
         self.check_network(repair, &mut report)?;
         let store = self.store()?.check(repair).map_err(|error| SystemError::Check(error.into()))?;
         report.problems.extend(store.findings.iter().map(ToString::to_string));
@@ -34,12 +35,18 @@ impl Engine {
         Ok(report)
     }
 
-    fn check_sandboxes(&self, repair: bool, report: &mut CheckReport) -> Result<(), SystemError> {
+    fn check_sandboxes(&self, report: &mut CheckReport) -> Result<(), SystemError> {
         let catalog = self.catalog();
-        for path in catalog.leftovers(repair)? {
-            report.problems.push(format!("{} was left by a killed process", path.display()));
+        // What a killed process left half-done is no damage: every command takes it away.
+        for path in catalog.leftovers(true)? {
+            report
+                .unrepaired
+                .push(format!("{} was left by a killed process and cannot be removed", path.display()));
         }
-        let sandboxes = catalog.list()?;
+        let (sandboxes, damaged) = catalog.survey()?;
+        for error in damaged {
+            report.unrepaired.push(said_of(&error));
+        }
         for sandbox in &sandboxes {
             for layer in &sandbox.definition.image.layers {
                 if !self.store()?.has_layer(layer).unwrap_or(false) {
@@ -72,4 +79,15 @@ impl Engine {
         report.checked.push("the network".to_owned());
         Ok(())
     }
+}
+
+/// An error, its causes and what to do about it in one sentence.
+fn said_of(error: &FindError) -> String {
+    let mut words = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        words = format!("{words}: {error}");
+        cause = error.source();
+    }
+    error.hint().map_or_else(|| words.clone(), |hint| format!("{words}. {hint}"))
 }

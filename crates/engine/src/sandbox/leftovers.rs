@@ -1,0 +1,114 @@
+//! Sandboxes that go, and what a killed process left of some.
+//!
+//! A sandbox is there as long as its directory has its ID for a name. One that goes is renamed first; whoever removes
+//! it has the directory locked, so that a renamed one which is not locked is known to have been left by somebody dead.
+
+use super::catalog::{Catalog, DEFINITION, FindError, NAMES, UNFINISHED, entries};
+use super::{Sandbox, SandboxId};
+use rustix::fs::{FlockOperation, Mode, OFlags, flock, open};
+use std::fs;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+impl Catalog<'_> {
+    /// Takes a sandbox's name and directory away. The caller has made sure that nothing of it runs.
+    pub(crate) fn unregister(&self, sandbox: &Sandbox) -> io::Result<()> {
+        let link = self.name_link(&sandbox.definition.name);
+        self.remove_directory(sandbox.id(), sandbox.directory(), |_| {
+            let is_ours = fs::read_link(&link).is_ok_and(|to| to.as_os_str() == sandbox.id().as_str());
+            if is_ours { fs::remove_file(&link) } else { Ok(()) }
+        })?;
+        remove_all(sandbox.run_directory())
+    }
+
+    /// The same for one whose definition, and with it its name, is unreadable.
+    pub(crate) fn discard(&self, id: &SandboxId) -> io::Result<()> {
+        self.remove_directory(id, &self.dirs.sandboxes().join(id.as_str()), |names| {
+            for entry in entries(names)? {
+                if fs::read_link(entry.path()).is_ok_and(|to| to.as_os_str() == id.as_str()) {
+                    fs::remove_file(entry.path())?;
+                }
+            }
+            Ok(())
+        })?;
+        remove_all(&self.dirs.running().join(id.as_str()))
+    }
+
+    fn remove_directory(
+        &self,
+        id: &SandboxId,
+        directory: &Path,
+        forget_names: impl FnOnce(&Path) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let unfinished = self.dirs.sandboxes().join(format!("{UNFINISHED}{id}"));
+        let _removing = {
+            let _names = self.lock_names().map_err(io::Error::other)?;
+            forget_names(&self.dirs.root.join(NAMES))?;
+            let removing = lock_directory(directory)?;
+            match fs::rename(directory, &unfinished) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                other => other?,
+            }
+            removing
+        };
+        remove_all(&unfinished)
+    }
+
+    /// Removes what killed processes left half-made or half-removed. What cannot be removed is found by the check.
+    pub(crate) fn sweep(&self) {
+        let is_unfinished =
+            |entry: &fs::DirEntry| entry.file_name().to_string_lossy().starts_with(UNFINISHED);
+        if entries(&self.dirs.sandboxes()).is_ok_and(|entries| entries.iter().any(is_unfinished)) {
+            let _ = self.leftovers(true);
+        }
+    }
+
+    /// What killed processes left: half-made or half-removed directories, names of nobody. With `remove` they go.
+    /// Returns what was found, or with `remove` what stayed.
+    pub(crate) fn leftovers(&self, remove: bool) -> Result<Vec<PathBuf>, FindError> {
+        let root = self.dirs.sandboxes();
+        let list = |source| FindError::List { path: root.clone(), source };
+        let (mut found, mut abandoned) = (Vec::new(), Vec::new());
+        {
+            // Under this lock sandboxes are registered, so that what is half-made here is nobody's.
+            let _names = self.lock_names().map_err(|error| list(io::Error::other(error)))?;
+            for entry in entries(&root).map_err(list)? {
+                if entry.file_name().to_string_lossy().starts_with(UNFINISHED)
+                    && let Ok(Some(lock)) = lock_directory(&entry.path())
+                {
+                    abandoned.push((entry.path(), lock));
+                }
+            }
+            for entry in entries(&self.dirs.root.join(NAMES)).map_err(list)? {
+                let owner_exists =
+                    fs::read_link(entry.path()).is_ok_and(|id| root.join(id).join(DEFINITION).exists());
+                let goes = || remove && fs::remove_file(entry.path()).is_ok();
+                if !owner_exists && !goes() {
+                    found.push(entry.path());
+                }
+            }
+        }
+        for (path, _lock) in abandoned {
+            let gone = remove && remove_all(&path).is_ok();
+            if !gone {
+                found.push(path);
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// `None` when somebody is removing it, or it has gone.
+fn lock_directory(path: &Path) -> io::Result<Option<OwnedFd>> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let Ok(directory) = open(path, flags, Mode::empty()) else { return Ok(None) };
+    Ok(flock(&directory, FlockOperation::NonBlockingLockExclusive).is_ok().then_some(directory))
+}
+
+fn remove_all(directory: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
