@@ -1,6 +1,8 @@
 //! The bridge, its table and its settings: brought up with the first user, checked for each, taken down with the last.
 
 use rustix::io::Errno;
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
 
 use crate::Net;
 use crate::link::{Link, Mac, mac_from};
@@ -146,7 +148,7 @@ fn plan(net: &Net, locked: &Locked<'_>, route: &Socket) -> Result<Network, Bridg
         subnet: choose(&routed)?,
         mtu,
         last_address: None,
-        last_veth: 0,
+        last_veth: first_veth(),
         restore_ip_forward: false,
         up: true,
     })
@@ -199,4 +201,11 @@ pub(crate) fn mark(net: &Net) -> Mac {
     let hash =
         path.iter().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193));
     mac_from(hash.to_be_bytes())
+}
+
+/// Where the numbers in veth names begin: anywhere, because the veth pairs of a network of this number that has just
+/// gone live until the kernel has ended their namespaces.
+fn first_veth() -> u32 {
+    let [a, b, c, d, ..] = RandomState::new().build_hasher().finish().to_ne_bytes();
+    u32::from_ne_bytes([a, b, c, d])
 }
