@@ -25,9 +25,9 @@ pub enum InspectError {
 impl Failure for InspectError {
     fn exit_code(&self) -> u8 {
         match self {
-            Self::Find(_) => 1,
+            Self::Find(FindError::NoSuchSandbox(_)) => 1,
             Self::Image(error) => error.exit_code(),
-            Self::List(_) => 125,
+            Self::Find(_) | Self::List(_) => 125,
         }
     }
 }

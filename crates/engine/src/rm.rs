@@ -64,7 +64,7 @@ pub enum RemoveError {
 impl Failure for RemoveError {
     fn exit_code(&self) -> u8 {
         match self {
-            Self::Find(_) => 1,
+            Self::Find(FindError::NoSuchSandbox(_)) => 1,
             Self::Running { .. } => 2,
             _ => 125,
         }

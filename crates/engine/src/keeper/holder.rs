@@ -38,8 +38,10 @@ pub(super) struct Held<'a> {
     pub(super) terminal: Option<BorrowedFd<'a>>,
     /// The end by which the workload's standard input is written.
     pub(super) stdin: Option<BorrowedFd<'a>>,
-    /// What only has to stay open: FIFOs, published ports.
-    pub(super) others: Vec<BorrowedFd<'a>>,
+    /// The sockets that keep the published ports.
+    pub(super) ports: Vec<BorrowedFd<'a>>,
+    /// FIFOs, which can be opened by name but lose what is in them when nobody has them open.
+    pub(super) fifos: Vec<BorrowedFd<'a>>,
 }
 
 /// What a holder is told: the state file names it, so that it may outlive its keeper.
@@ -55,7 +57,7 @@ impl Holder {
             .into_iter()
             .chain(held.terminal)
             .chain(held.stdin)
-            .chain(held.others.iter().copied())
+            .chain(held.ports.iter().chain(&held.fifos).copied())
             .collect();
         let mut command = Command::new(format!("/proc/self/fd/{}", exe.as_raw_fd()));
         command.arg("holder").arg(wait.as_raw_fd().to_string());
@@ -70,6 +72,7 @@ impl Holder {
             pidfd: number(held.pidfd),
             terminal: held.terminal.map(number),
             stdin: held.stdin.map(number),
+            ports: held.ports.iter().copied().map(number).collect(),
         };
         let own = Pid::from_raw(pid).ok_or(io::ErrorKind::NotFound)?;
         let pidfd = pidfd_open(own, PidfdFlags::empty())?;
@@ -120,6 +123,7 @@ pub(super) struct Taken {
     pub(super) pidfd: OwnedFd,
     pub(super) terminal: Option<OwnedFd>,
     pub(super) stdin: Option<OwnedFd>,
+    pub(super) ports: Vec<OwnedFd>,
 }
 
 /// Takes them; `None` when it is gone too.
@@ -130,6 +134,7 @@ pub(super) fn take_from(holder: &HolderRef) -> Option<Taken> {
         pidfd: copy(holder.pidfd)?,
         terminal: holder.terminal.and_then(copy),
         stdin: holder.stdin.and_then(copy),
+        ports: holder.ports.iter().copied().filter_map(copy).collect(),
     })
 }
 

@@ -127,12 +127,8 @@ impl Serving {
             pidfd: self.pidfd.as_fd(),
             terminal: self.outputs.first().and_then(Output::terminal_master),
             stdin: self.input.held(),
-            others: self
-                .outputs
-                .iter()
-                .filter_map(Output::fifo_end)
-                .chain(self.ports.iter().map(AsFd::as_fd))
-                .collect(),
+            ports: self.ports.iter().map(AsFd::as_fd).collect(),
+            fifos: self.outputs.iter().filter_map(Output::fifo_end).collect(),
         };
         let mut holder = Holder::spawn(exe.as_fd(), &held)?;
         self.running.holder = Some(holder.reference());

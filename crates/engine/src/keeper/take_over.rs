@@ -1,7 +1,7 @@
 //! Going on where a killed keeper stopped.
 
 use super::bring_up::listen_nonblocking;
-use super::holder;
+use super::holder::{self, Taken};
 use super::outputs::{Output, open_fifo};
 use super::serve::Serving;
 use super::stdin::Input;
@@ -57,13 +57,14 @@ pub(super) fn take_over(
         }
     };
     let held = running.holder.as_ref().and_then(holder::take_from);
-    let (pidfd, terminal, stdin) = match held {
-        Some(held) => (held.pidfd, held.terminal, held.stdin),
+    let held = match held {
+        Some(held) => held,
         None => match open_pidfd(running.pid, running.start_ticks) {
-            Some(pidfd) => (pidfd, None, None),
+            Some(pidfd) => Taken { pidfd, terminal: None, stdin: None, ports: reserve_ports(dirs, &running) },
             None => return Ok(Found::Lost),
         },
     };
+    let Taken { pidfd, terminal, stdin, ports } = held;
     // The state was written just before the start, the run's record just after it.
     let begun = run.is_some() && last_exit.is_none();
     if !begun {
@@ -83,7 +84,6 @@ pub(super) fn take_over(
         LogDriver::None => None,
         LogDriver::K8sFile => Some(LogWriter::open(&sandbox.log_path(), &sandbox.definition.settings.log)?),
     };
-    let ports = reserve_ports(dirs, &running);
     let former = running.holder.clone();
     let input_ended = input.held().is_none();
     let mut serving = Serving { running, pidfd, outputs, input, log, holder: None, ports, input_ended };
@@ -130,8 +130,8 @@ fn ends(
     Ok((vec![fifo("stdout", Stream::Stdout)?, fifo("stderr", Stream::Stderr)?], Input::new(stdin, false)))
 }
 
-/// The published ports belong to whoever holds them bound. The holder still does, so a failure here changes nothing
-/// while it lives.
+/// Published ports belong to whoever holds them bound. With keeper and holder dead somebody may have taken one
+/// meanwhile, which costs us no more than its being ours alone.
 fn reserve_ports(dirs: &Dirs, running: &Running) -> Vec<OwnedFd> {
     let Some(attachment) = &running.attachment else { return Vec::new() };
     let reserved = Net::open(&dirs.run).ok().and_then(|net| net.reserve_ports(attachment).ok());

@@ -65,6 +65,9 @@ pub struct HolderRef {
     /// The number, in the holder, of the end by which the workload's standard input is written.
     #[serde(default)]
     pub stdin: Option<i32>,
+    /// The numbers, in the holder, of the sockets that keep the published ports.
+    #[serde(default)]
+    pub ports: Vec<i32>,
 }
 
 /// One run of a sandbox: `<root>/sandboxes/<id>/run.json`, kept after the end and across reboots.

@@ -1,0 +1,77 @@
+//! How a workload ended is known after its keeper was killed, or said to be unknown.
+
+use crate::fixture::{detached, holder_after_keeper, keeper, kill9, ready, runs, state, status, workload};
+use gaufre_tests::until;
+use std::path::PathBuf;
+use std::time::Duration;
+
+#[test]
+fn stop_reaches_a_workload_whose_keeper_was_killed() {
+    let (gaufre, image) = ready();
+    let id =
+        detached(&gaufre, &image, &["--network=none"], "trap 'exit 9' TERM; while :; do sleep 0.05; done");
+    kill9(&keeper(&gaufre, &id));
+    gaufre.ok(&["stop", &id]);
+    assert_eq!(status(&gaufre, &id)["ExitCode"], 9);
+    assert_eq!(gaufre.ok(&["wait", &id]), "9\n");
+}
+
+#[test]
+fn the_exit_code_is_right_after_a_take_over_or_said_to_be_unknown() {
+    let (gaufre, image) = ready();
+    // Its end is seen by the second keeper.
+    let seen = detached(&gaufre, &image, &["--network=none"], "sleep 1; exit 7");
+    kill9(&keeper(&gaufre, &seen));
+    assert_eq!(gaufre.ok(&["wait", &seen]), "7\n");
+    // It ends while nobody keeps it, but the holder has a pidfd.
+    let unseen = detached(&gaufre, &image, &["--network=none"], "sleep 0.3; exit 11");
+    let pid = workload(&gaufre, &unseen);
+    kill9(&keeper(&gaufre, &unseen));
+    until("the end of the workload", 10, || (!runs(&pid)).then_some(()));
+    assert_eq!(gaufre.ok(&["wait", &unseen]), "11\n");
+    assert_eq!(status(&gaufre, &unseen)["Status"], "exited");
+    // Nobody is left who could have seen it.
+    let unknown = detached(&gaufre, &image, &["--network=none"], "sleep 0.5; exit 7");
+    let pid = workload(&gaufre, &unknown);
+    kill9(&holder_after_keeper(&gaufre, &unknown));
+    until("the workload to be reaped", 20, || {
+        (!PathBuf::from(format!("/proc/{pid}")).exists()).then_some(())
+    });
+    let said = gaufre.ok(&["wait", &unknown]);
+    assert!(["-1\n", "7\n"].contains(&said.as_str()), "{said}");
+    let shown = gaufre.ok(&["ps", "-a", "--filter", &format!("id={unknown}"), "--format", "{{.Status}}"]);
+    assert!(shown.starts_with("Exited (unknown)") || shown.starts_with("Exited (7)"), "{shown}");
+}
+
+#[test]
+fn one_that_goes_at_its_end_goes_with_the_next_command() {
+    let (gaufre, image) = ready();
+    let id = detached(&gaufre, &image, &["--network=none", "--rm"], "sleep 0.3");
+    let pid = workload(&gaufre, &id);
+    kill9(&keeper(&gaufre, &id));
+    until("the end of the workload", 10, || (!runs(&pid)).then_some(()));
+    assert_eq!(gaufre.ok(&["ps", "-a", "--quiet"]), "");
+    assert_eq!(std::fs::read_dir(gaufre.dir().join("run/sandboxes")).unwrap().count(), 0);
+    assert_eq!(std::fs::read_dir(gaufre.dir().join("root/sandboxes")).unwrap().count(), 0);
+}
+
+#[test]
+fn a_restart_policy_survives_the_keeper() {
+    let (gaufre, image) = ready();
+    let id = detached(&gaufre, &image, &["--network=none", "--restart=always"], "sleep 0.3; exit 3");
+    for _ in 0..4 {
+        let running = until("the workload", 10, || {
+            state(&gaufre, &id).filter(|state| state["phase"]["name"] == "running")
+        });
+        kill9(&running["keeper_pid"].to_string());
+        std::thread::sleep(Duration::from_millis(400));
+        gaufre.ok(&["ps", "-a"]);
+    }
+    until("another run", 15, || {
+        state(&gaufre, &id)
+            .filter(|state| state["phase"]["name"] == "running" && state["restarts"].as_u64() > Some(3))
+    });
+    gaufre.ok(&["stop", "--time=0", &id]);
+    assert_eq!(status(&gaufre, &id)["Status"], "exited");
+    assert!(status(&gaufre, &id)["Running"] == false);
+}

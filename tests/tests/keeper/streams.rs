@@ -1,0 +1,142 @@
+//! Output, input, terminals and ports outlive the keeper.
+
+use crate::fixture::{
+    COUNT, detached, gapless, holder, holder_after_keeper, keeper, kill9, ready, runs, stop_counting,
+    workload,
+};
+use gaufre_tests::faults::Chance;
+use gaufre_tests::{Gaufre, Registry, Witness, free_port, get, until};
+use std::process::Stdio;
+use std::time::Duration;
+
+#[test]
+fn a_killed_keeper_loses_no_line_and_the_next_command_starts_another() {
+    let (gaufre, image) = ready();
+    let id = detached(&gaufre, &image, &["--network=none"], COUNT);
+    let first = workload(&gaufre, &id);
+    for verb in [&["ps"][..], &["logs", "--tail=1", &id], &["exec", &id, "true"], &["inspect", &id]] {
+        std::thread::sleep(Duration::from_millis(100));
+        let killed = keeper(&gaufre, &id);
+        kill9(&killed);
+        assert!(runs(&first), "the workload died with its keeper");
+        // The workload fills the FIFO meanwhile, and waits.
+        std::thread::sleep(Duration::from_millis(50));
+        gaufre.ok(verb);
+        assert_ne!(keeper(&gaufre, &id), killed, "{verb:?} started no keeper");
+        assert_eq!(workload(&gaufre, &id), first);
+    }
+    stop_counting(&gaufre, &id);
+    assert_eq!(gaufre.ok(&["wait", &id]), "0\n");
+    let last = gapless(&gaufre.ok(&["logs", &id]));
+    assert!(last > 1000, "only {last} lines");
+}
+
+#[test]
+fn many_kills_in_the_middle_of_a_stream_leave_no_gap() {
+    let (gaufre, image) = ready();
+    let id = detached(&gaufre, &image, &["--network=none", "--log-opt=max-size=64m"], COUNT);
+    let mut chance = Chance::new(Chance::seed());
+    for _ in 0..15 {
+        std::thread::sleep(chance.up_to(Duration::from_millis(60)));
+        kill9(&keeper(&gaufre, &id));
+        gaufre.ok(&["ps", "--quiet"]);
+    }
+    stop_counting(&gaufre, &id);
+    assert_eq!(gaufre.ok(&["wait", &id]), "0\n");
+    gapless(&gaufre.ok(&["logs", &id]));
+}
+
+#[test]
+fn a_published_port_answers_and_stays_reserved() {
+    let _alone = Witness::alone();
+    let (registry, gaufre) = (Registry::with_images(), Gaufre::new());
+    let image = gaufre.pull(&registry, "python");
+    let port = free_port();
+    let publish = format!("127.0.0.1:{port}:8000");
+    let arguments = ["run", "-d", "-p", &publish, &image, "python3", "-m", "http.server", "8000"];
+    let id = gaufre.ok(&arguments).trim().to_owned();
+    let address = ([127, 0, 0, 1], port).into();
+    let answers = || until("an answer", 15, || get(address, "/").filter(|(status, _)| *status == 200));
+    answers();
+    let reserved = || assert!(std::net::TcpListener::bind(("127.0.0.1", port)).is_err(), "{port} is free");
+    let keeper_pid = keeper(&gaufre, &id);
+    kill9(&keeper_pid);
+    answers();
+    reserved();
+    gaufre.ok(&["ps"]);
+    reserved();
+    answers();
+    assert!(gaufre.ok(&["ps"]).contains(&port.to_string()));
+    gaufre.ok(&["rm", "-f", "--time=0", &id]);
+    until("the port to be free", 5, || std::net::TcpListener::bind(("127.0.0.1", port)).ok());
+}
+
+#[test]
+fn a_killed_holder_is_replaced_and_nothing_else_happens() {
+    let (gaufre, image) = ready();
+    let id = detached(
+        &gaufre,
+        &image,
+        &["--network=none", "-t"],
+        "while :; do read -r word; echo got $word; done",
+    );
+    // One that ends at once after its birth is taken for one that cannot live.
+    std::thread::sleep(Duration::from_millis(600));
+    let first = holder(&gaufre, &id);
+    kill9(&first);
+    until("another holder", 5, || (holder(&gaufre, &id) != first).then_some(()));
+    // The new one holds the terminal through the keeper's death.
+    let pid = workload(&gaufre, &id);
+    kill9(&keeper(&gaufre, &id));
+    gaufre.ok(&["ps"]);
+    std::thread::sleep(Duration::from_millis(200));
+    assert!(runs(&pid), "the terminal hung up");
+    assert!(gaufre.ok(&["ps"]).contains(&id[..12]));
+}
+
+#[test]
+fn with_keeper_and_holder_killed_the_workload_goes_on_and_can_be_stopped() {
+    let (gaufre, image) = ready();
+    let id = detached(&gaufre, &image, &["--network=none"], COUNT);
+    std::thread::sleep(Duration::from_millis(100));
+    let pid = workload(&gaufre, &id);
+    kill9(&holder_after_keeper(&gaufre, &id));
+    assert!(runs(&pid));
+    assert!(gaufre.ok(&["ps"]).contains(&id[..12]));
+    stop_counting(&gaufre, &id);
+    // Its exit status may or may not be told by the kernel.
+    gaufre.ok(&["wait", &id]);
+    gapless(&gaufre.ok(&["logs", &id]));
+    gaufre.ok(&["rm", &id]);
+}
+
+#[test]
+fn a_terminal_outlives_the_keeper() {
+    let (gaufre, image) = ready();
+    let script = "for i in $(seq 40); do echo tick $i; sleep 0.1; done; tty; exit 5";
+    let id = detached(&gaufre, &image, &["--network=none", "-t"], script);
+    std::thread::sleep(Duration::from_millis(300));
+    kill9(&keeper(&gaufre, &id));
+    std::thread::sleep(Duration::from_millis(300));
+    assert_eq!(gaufre.ok(&["wait", &id]), "5\n");
+    let log = gaufre.ok(&["logs", &id]);
+    assert!(log.contains("tick 40") && log.contains("/dev/pts/0"), "{log}");
+}
+
+#[test]
+fn standard_input_outlives_the_keeper_and_still_ends_when_it_is_told_to() {
+    let (gaufre, image) = ready();
+    let id = detached(&gaufre, &image, &["--network=none", "-i"], "cat; echo end of input");
+    let pid = workload(&gaufre, &id);
+    kill9(&keeper(&gaufre, &id));
+    gaufre.ok(&["ps"]);
+    std::thread::sleep(Duration::from_millis(200));
+    assert!(runs(&pid), "the workload saw an end of its input that was none");
+    let mut attach = gaufre.command();
+    attach.args(["attach", &id]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut attach = attach.spawn().unwrap();
+    std::io::Write::write_all(&mut attach.stdin.take().unwrap(), b"hello\n").unwrap();
+    let output = attach.wait_with_output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "hello\nend of input\n");
+    assert_eq!(gaufre.ok(&["wait", &id]), "0\n");
+}
