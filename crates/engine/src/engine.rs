@@ -4,6 +4,8 @@ use crate::dirs::Dirs;
 use crate::failure::Failure;
 use crate::sandbox::Catalog;
 use gaufre_store::{Store, StoreOptions};
+use rustix::fs::{Access, access};
+use rustix::io::Errno;
 use std::cell::OnceCell;
 use std::path::PathBuf;
 
@@ -96,6 +98,13 @@ impl Engine {
     pub(crate) fn store(&self) -> Result<&Store, OpenError> {
         if let Some(store) = self.store.get() {
             return Ok(store);
+        }
+        // SQLite's own words for a root that cannot be written say nothing of it.
+        match access(&self.dirs.root, Access::WRITE_OK) {
+            Ok(()) | Err(Errno::NOENT) => {}
+            Err(errno) => {
+                return Err(OpenError::Directory { path: self.dirs.root.clone(), source: errno.into() });
+            }
         }
         let options = StoreOptions { root: self.dirs.root.clone(), run: self.dirs.run.clone() };
         let store = Store::open(options)

@@ -48,8 +48,8 @@ pub(super) fn resources(
         resources.set_cpu(Some(cpu));
     }
 
-    if let Some(limit) = asked.pids_limit {
-        let limit = if limit <= 0 { -1 } else { limit };
+    // A new group has no limit: saying so would need the controller where nothing is asked of it.
+    if let Some(limit) = asked.pids_limit.filter(|limit| *limit > 0) {
         resources.set_pids(Some(LinuxPidsBuilder::default().limit(limit).build()?));
     }
     if let Some(weight) = asked.blkio_weight {
@@ -90,9 +90,11 @@ mod tests {
     }
 
     #[test]
-    fn no_limit_of_processes_is_written_as_the_specification_has_it() {
+    fn no_limit_of_processes_asks_nothing_of_the_controller() {
         let mut settings = Settings::default();
-        settings.resources.pids_limit = Some(0);
-        assert_eq!(resources(&settings, &[]).unwrap().pids().unwrap().limit(), -1);
+        for unlimited in [0, -1] {
+            settings.resources.pids_limit = Some(unlimited);
+            assert_eq!(resources(&settings, &[]).unwrap().pids(), &None);
+        }
     }
 }
