@@ -178,7 +178,9 @@ impl Engine {
             }
         }
         if self.dirs.run.exists() {
-            Net::open(&self.dirs.run)?.gc(&[])?;
+            let net = Net::open(&self.dirs.run)?;
+            net.gc(&[])?;
+            net.sweep()?;
         }
         remove_cgroup_parents();
         self.remove_own_files()?;
@@ -188,7 +190,7 @@ impl Engine {
     /// Removes what the engine itself keeps beside the store's and the network's files.
     fn remove_own_files(&self) -> Result<(), SystemError> {
         let Dirs { root, run } = &self.dirs;
-        let directories = [root.join("names"), self.dirs.running()];
+        let directories = [root.join("names"), self.dirs.running(), run.join("net")];
         let files = ["names.lock", "images.lock", "sweep.lock", "gc-postponed"].map(|name| run.join(name));
         let removed = directories.into_iter().map(|path| (std::fs::remove_dir_all(&path), path));
         let removed = removed.chain(files.into_iter().map(|path| (std::fs::remove_file(&path), path)));

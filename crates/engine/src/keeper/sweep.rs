@@ -29,7 +29,9 @@ pub(super) fn sweep(dirs: &Dirs) {
 }
 
 fn sweep_now(dirs: &Dirs) {
-    if let Ok(net) = Net::open(&dirs.run)
+    // A reset that came meanwhile has taken everything away, and nothing is to be made again.
+    if dirs.run.join("net").exists()
+        && let Ok(net) = Net::open(&dirs.run)
         && let Err(error) = net.sweep()
     {
         tracing::warn!(error = &error as &dyn std::error::Error, "the bridge could not be taken down");

@@ -44,12 +44,13 @@ impl Catalog<'_> {
         let unfinished = self.dirs.sandboxes().join(format!("{UNFINISHED}{id}"));
         let _removing = {
             let _names = self.lock_names().map_err(io::Error::other)?;
-            forget_names(&self.dirs.root.join(NAMES))?;
             let removing = lock_directory(directory)?;
             match fs::rename(directory, &unfinished) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 other => other?,
             }
+            // The name last: one that leads to nobody does no harm, a sandbox without its name would.
+            forget_names(&self.dirs.root.join(NAMES))?;
             removing
         };
         remove_all(&unfinished)
