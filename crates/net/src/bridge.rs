@@ -71,8 +71,8 @@ pub(crate) fn bring_up(
     let link = route
         .link(&bridge)?
         .ok_or_else(|| NetlinkError::new(&format!("make the bridge {bridge}"), Errno::NODEV))?;
-    network.restore_ip_forward |=
-        other_bridges(route, &bridge)?.iter().any(|other| other.alias.ends_with(WAS_OFF));
+    network.restore_ip_forward |= link.alias.ends_with(WAS_OFF)
+        || other_bridges(route, &bridge)?.iter().any(|other| other.alias.ends_with(WAS_OFF));
     forward(locked, &mut network)?;
     let was_off = if network.restore_ip_forward { WAS_OFF } else { "" };
     let alias = format!("gaufre, state in {}{was_off}", net.state.path().display());
@@ -124,13 +124,65 @@ pub(crate) fn take_down(net: &Net, locked: &Locked<'_>, network: &mut Network) -
     failures
 }
 
+/// Removes bridges of this run directory that its state does not know: the directory was lost while they were up. One
+/// that sandboxes still hang on stays. Gives whether one of them had switched forwarding on.
+pub(crate) fn remove_orphans(net: &Net, route: &Socket) -> Result<bool, BridgeError> {
+    let mut was_off = false;
+    for (orphan, ports) in orphans(net, route)? {
+        if ports > 0 {
+            continue;
+        }
+        net.with_netfilter(|socket| Table { bridge: &orphan.name }.remove(socket))?;
+        route.remove_link(&orphan.name)?;
+        was_off |= orphan.alias.ends_with(WAS_OFF);
+    }
+    Ok(was_off)
+}
+
+/// Bridges with our mark that are not the one in the state, each with the number of its ports.
+pub(crate) fn orphans(net: &Net, route: &Socket) -> Result<Vec<(Link, usize)>, BridgeError> {
+    let known = net.state.network()?.filter(|network| network.up).map(|network| network.bridge());
+    let links = route.links()?;
+    let ports = |bridge: &Link| links.iter().filter(|link| link.bridge_index == Some(bridge.index)).count();
+    let counted: Vec<usize> = links.iter().map(ports).collect();
+    let orphan = |link: &Link| {
+        number_of(&link.name).is_some() && link.mac == mark(net) && Some(&link.name) != known.as_ref()
+    };
+    Ok(links.into_iter().zip(counted).filter(|(link, _)| orphan(link)).collect())
+}
+
+fn number_of(bridge: &str) -> Option<u32> {
+    bridge.strip_prefix("gaufre")?.parse().ok()
+}
+
+/// Mends whatever somebody did to the network, and removes what a lost run directory left.
+pub(crate) fn reconcile(net: &Net) -> Result<(), BridgeError> {
+    let locked = net.state.lock()?;
+    let route = Socket::route().map_err(NetlinkError::socket)?;
+    let was_off = remove_orphans(net, &route)?;
+    match net.state.network()?.filter(|network| network.up) {
+        Some(mut network) if was_off => {
+            network.restore_ip_forward = true;
+            locked.write_network(&network)?;
+        }
+        None if was_off => stop_forwarding(&route, "")?,
+        _ => {}
+    }
+    if net.state.names()?.is_empty() || net.state.network()?.is_none() {
+        return Ok(());
+    }
+    bring_up(net, &locked, &route).map(|_| ())
+}
+
 /// The network to make: the remembered one if it is still free or has users, else the first free one.
 fn plan(net: &Net, locked: &Locked<'_>, route: &Socket) -> Result<Network, BridgeError> {
-    let (routed, uplink) = route.routed_networks()?;
     let remembered = net.state.network()?;
+    let mut restore_ip_forward = false;
     if remembered.is_none() {
         locked.clear()?;
+        restore_ip_forward = remove_orphans(net, route)?;
     }
+    let (routed, uplink) = route.routed_networks()?;
     let number = bridge_number(net, route, remembered.as_ref())?;
     let mtu = uplink.map(|index| route.link_at(index)).transpose()?.flatten().and_then(|link| link.mtu);
     let mtu = mtu.filter(|bytes| *bytes != USUAL_MTU);
@@ -149,7 +201,7 @@ fn plan(net: &Net, locked: &Locked<'_>, route: &Socket) -> Result<Network, Bridg
         mtu,
         last_address: None,
         last_veth: first_veth(),
-        restore_ip_forward: false,
+        restore_ip_forward,
         up: true,
     })
 }
@@ -158,9 +210,12 @@ fn choose(routed: &[Subnet]) -> Result<Subnet, BridgeError> {
     first_free(routed).ok_or(BridgeError::NoSubnet)
 }
 
-/// The remembered number, unless the name is somebody else's by now; else the first that is ours or free.
+/// The remembered number, unless the name is somebody else's by now; else that of a bridge of ours whose state was lost;
+/// else the first that is free.
 fn bridge_number(net: &Net, route: &Socket, remembered: Option<&Network>) -> Result<u32, BridgeError> {
-    for number in remembered.map(|network| network.number).into_iter().chain(0..MAX_BRIDGES) {
+    let orphaned = orphans(net, route)?;
+    let orphaned = orphaned.iter().filter_map(|(link, _)| number_of(&link.name));
+    for number in remembered.map(|network| network.number).into_iter().chain(orphaned).chain(0..MAX_BRIDGES) {
         let link = route.link(&format!("gaufre{number}"))?;
         if link.is_none_or(|link| link.mac == mark(net)) {
             return Ok(number);

@@ -16,6 +16,7 @@
 
 mod attach;
 mod bridge;
+mod check;
 mod conntrack;
 mod hosts;
 mod link;
@@ -40,6 +41,7 @@ use netlink::Socket;
 
 pub use attach::{AttachError, AttachRequest, Attached, Attachment};
 pub use bridge::BridgeError;
+pub use check::CheckError;
 pub use hosts::{AddedHost, BadHost, HostsRequest, hosts_file};
 pub use netlink::NetlinkError;
 pub use netns::{NetnsError, loopback_up};
@@ -130,17 +132,24 @@ impl Net {
     }
 
     /// Makes bridge, table and settings anew from the state files, whatever somebody did to them
-    /// (`nft flush ruleset`). Does nothing while no sandbox is connected.
+    /// (`nft flush ruleset`), and removes bridges of this run directory that are left from a state that was lost.
     ///
     /// # Errors
     /// [`BridgeError`] if it cannot be done.
     pub fn reconcile(&self) -> Result<(), BridgeError> {
-        let locked = self.state.lock()?;
-        if self.state.names()?.is_empty() || self.state.network()?.is_none() {
-            return Ok(());
-        }
-        let route = Socket::route().map_err(NetlinkError::socket)?;
-        bridge::bring_up(self, &locked, &route).map(|_| ())
+        bridge::reconcile(self)
+    }
+
+    /// What is missing, out of step with the state files or not ours, a sentence each: bridge, veth pairs, rules and
+    /// published ports in nf_tables, settings. None if all is well. Changes nothing; [`Net::reconcile`] mends what it finds,
+    /// except a veth pair that is gone and an interface that somebody else put on the bridge.
+    ///
+    /// Sandboxes that are being attached this moment are passed over.
+    ///
+    /// # Errors
+    /// [`CheckError`] if it cannot be told.
+    pub fn check(&self) -> Result<Vec<String>, CheckError> {
+        check::check(self)
     }
 
     /// Chains of other people's nf_tables rules that drop forwarded packets unless a rule of theirs says otherwise, such as

@@ -9,7 +9,7 @@ use netlink_packet_core::Parseable;
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::{
     BridgeStpState, InfoBridge, InfoBridgePort, InfoData, InfoKind, InfoPortData, InfoPortKind, InfoVeth,
-    LinkAttribute, LinkInfo, LinkMessage,
+    LinkAttribute, LinkFlags, LinkInfo, LinkMessage,
 };
 use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteMessage};
 use rustix::io::Errno;
@@ -34,6 +34,9 @@ pub(crate) struct Link {
     pub(crate) mac: Vec<u8>,
     pub(crate) alias: String,
     pub(crate) mtu: Option<u32>,
+    /// Index of the bridge that it is a port of.
+    pub(crate) bridge_index: Option<u32>,
+    pub(crate) is_up: bool,
 }
 
 impl Socket {
@@ -263,12 +266,17 @@ fn unless_gone(result: Result<(), NetlinkError>) -> Result<(), NetlinkError> {
 
 fn read_link(kind: u16, payload: &[u8]) -> Option<Link> {
     let message = (kind == RTM_NEWLINK).then(|| LinkMessage::parse(payload).ok()).flatten()?;
-    let mut link = Link { index: message.header.index, ..Link::default() };
+    let mut link = Link {
+        index: message.header.index,
+        is_up: message.header.flags.contains(LinkFlags::Up),
+        ..Link::default()
+    };
     for attribute in message.attributes {
         match attribute {
             LinkAttribute::IfName(name) => link.name = name,
             LinkAttribute::Address(mac) => link.mac = mac,
             LinkAttribute::IfAlias(alias) => link.alias = alias,
+            LinkAttribute::Controller(index) => link.bridge_index = Some(index),
             LinkAttribute::Mtu(bytes) => link.mtu = Some(bytes),
             _ => {}
         }

@@ -4,7 +4,7 @@
 
 use crate::netlink::{HEADER_LEN, NLM_F_REQUEST};
 
-const NLA_F_NESTED: u16 = 0x8000;
+pub(crate) const NLA_F_NESTED: u16 = 0x8000;
 /// Our rules are for IPv4.
 pub(crate) const NFPROTO_IPV4: u8 = 2;
 
@@ -40,6 +40,10 @@ impl Attributes {
         outer.0[at..at + 2].copy_from_slice(&len_bytes.to_ne_bytes());
         outer.append(inner);
         outer
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.0
     }
 
     pub(crate) fn len_bytes(&self) -> usize {

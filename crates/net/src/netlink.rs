@@ -226,15 +226,22 @@ fn read_refusal(header: &Header, payload: &[u8], requests: &Requests) -> Option<
 /// The attributes (type, value) of a message, in order; ends at the first that is cut short.
 pub(crate) struct Attributes<'a>(pub(crate) &'a [u8]);
 
+impl<'a> Attributes<'a> {
+    /// The next attribute with the flags in its type (`NLA_F_NESTED`).
+    pub(crate) fn next_with_flags(&mut self) -> Option<(u16, &'a [u8])> {
+        let len_bytes = usize::from(read_u16(self.0, 0)?);
+        let kind = read_u16(self.0, 2)?;
+        let value = self.0.get(4..len_bytes)?;
+        self.0 = self.0.get(len_bytes.next_multiple_of(4)..).unwrap_or_default();
+        Some((kind, value))
+    }
+}
+
 impl<'a> Iterator for Attributes<'a> {
     type Item = (u16, &'a [u8]);
 
     fn next(&mut self) -> Option<Self::Item> {
-        let len_bytes = usize::from(read_u16(self.0, 0)?);
-        let kind = read_u16(self.0, 2)? & 0x3fff;
-        let value = self.0.get(4..len_bytes)?;
-        self.0 = self.0.get(len_bytes.next_multiple_of(4)..).unwrap_or_default();
-        Some((kind, value))
+        self.next_with_flags().map(|(kind, value)| (kind & 0x3fff, value))
     }
 }
 

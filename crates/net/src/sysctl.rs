@@ -16,11 +16,7 @@ pub struct SysctlError {
 
 /// Whether this machine forwards IPv4 packets (`net.ipv4.ip_forward`).
 pub(crate) fn ip_forward() -> Result<bool, SysctlError> {
-    let path = ip_forward_path();
-    match fs::read(&path) {
-        Ok(text) => Ok(text.first() == Some(&b'1')),
-        Err(source) => Err(SysctlError { what: "read", path, source }),
-    }
+    is_on(ip_forward_path())
 }
 
 pub(crate) fn set_ip_forward(on: bool) -> Result<(), SysctlError> {
@@ -30,11 +26,26 @@ pub(crate) fn set_ip_forward(on: bool) -> Result<(), SysctlError> {
 /// Lets replies to connections from 127.0.0.1 come back in by the bridge. A rule of our table keeps everything else
 /// that is addressed to 127.0.0.0/8 out.
 pub(crate) fn set_route_localnet(bridge: &str) -> Result<(), SysctlError> {
-    write(PathBuf::from(format!("/proc/sys/net/ipv4/conf/{bridge}/route_localnet")), "1")
+    write(route_localnet_path(bridge), "1")
+}
+
+pub(crate) fn route_localnet(bridge: &str) -> Result<bool, SysctlError> {
+    is_on(route_localnet_path(bridge))
+}
+
+fn route_localnet_path(bridge: &str) -> PathBuf {
+    PathBuf::from(format!("/proc/sys/net/ipv4/conf/{bridge}/route_localnet"))
 }
 
 fn ip_forward_path() -> PathBuf {
     PathBuf::from("/proc/sys/net/ipv4/ip_forward")
+}
+
+fn is_on(path: PathBuf) -> Result<bool, SysctlError> {
+    match fs::read(&path) {
+        Ok(text) => Ok(text.first() == Some(&b'1')),
+        Err(source) => Err(SysctlError { what: "read", path, source }),
+    }
 }
 
 fn write(path: PathBuf, value: &str) -> Result<(), SysctlError> {

@@ -15,6 +15,7 @@
 //!
 //! Publishing a port is one element of a map; the rules never change.
 
+mod audit;
 mod expression;
 mod message;
 mod obstacle;
@@ -61,6 +62,12 @@ impl Element {
             to,
             container_port: port.container_port,
         }
+    }
+
+    /// Its key and value in the map, as the kernel gives them.
+    fn entry(&self) -> (Vec<u8>, Vec<u8>) {
+        let key = expression::key(self.protocol, self.on, self.host_port);
+        (key, expression::target(self.to, self.container_port))
     }
 
     fn map(&self) -> &'static str {
@@ -159,12 +166,11 @@ impl Table<'_> {
 
 /// `NFTA_SET_ELEM_KEY` and, where it is put in, `NFTA_SET_ELEM_DATA`.
 fn encode(element: &Element, with_target: bool) -> Attributes {
-    let key = expression::key(element.protocol, element.on, element.host_port);
+    let (key, target) = element.entry();
     let attributes = Attributes::default().nest(1, Attributes::default().bytes(1, &key));
     if !with_target {
         return attributes;
     }
-    let target = expression::target(element.to, element.container_port);
     attributes.nest(2, Attributes::default().bytes(1, &target))
 }
 

@@ -28,11 +28,11 @@ enum Hook {
     Postrouting = 4,
 }
 
-struct Chain<'a> {
-    name: &'static str,
+pub(super) struct Chain<'a> {
+    pub(super) name: &'static str,
     /// Type, hook and priority; a chain without is only jumped to.
     base: Option<(&'static str, Hook, i32)>,
-    rules: Vec<Vec<Step<'a>>>,
+    pub(super) rules: Vec<Vec<Step<'a>>>,
 }
 
 /// Appends everything inside the table to the batch.
@@ -41,7 +41,7 @@ pub(super) fn push(batch: &mut Batch, bridge: &str, subnet: Subnet) {
     push_map(batch, bridge, PUBLISH_ON, 2, &[INET_PROTOCOL, IPV4_ADDRESS, INET_SERVICE]);
     let chains = chains(bridge, subnet);
     for chain in &chains {
-        push_chain(batch, bridge, chain);
+        batch.push("make a chain of nf_tables", NEWCHAIN, NLM_F_CREATE, &chain.attributes(bridge));
     }
     for chain in &chains {
         for rule in &chain.rules {
@@ -50,7 +50,7 @@ pub(super) fn push(batch: &mut Batch, bridge: &str, subnet: Subnet) {
     }
 }
 
-fn chains(bridge: &str, subnet: Subnet) -> Vec<Chain<'_>> {
+pub(super) fn chains(bridge: &str, subnet: Subnet) -> Vec<Chain<'_>> {
     let loopback = Subnet::around(Ipv4Addr::LOCALHOST, 8);
     let publish = Step::Verdict(Verdict::Jump(PUBLISH));
     vec![
@@ -127,21 +127,27 @@ fn push_map(batch: &mut Batch, table: &str, name: &str, id: u32, key_types: &[u3
     batch.push("make a map of nf_tables", NEWSET, NLM_F_CREATE, &attributes);
 }
 
-fn push_chain(batch: &mut Batch, table: &str, chain: &Chain<'_>) {
-    let mut attributes = Attributes::default().text(1, table).text(3, chain.name);
-    if let Some((kind, hook, priority)) = chain.base {
+impl Chain<'_> {
+    /// How the chain is asked for, without its rules.
+    pub(super) fn attributes(&self, table: &str) -> Attributes {
+        let attributes = Attributes::default().text(1, table).text(3, self.name);
+        let Some((kind, hook, priority)) = self.base else { return attributes };
         let hook = Attributes::default().number(1, hook as u32).number(2, priority.cast_unsigned());
         // NFTA_CHAIN_TYPE, _HOOK, _POLICY (NF_ACCEPT).
-        attributes = attributes.text(7, kind).nest(4, hook).number(5, 1);
+        attributes.text(7, kind).nest(4, hook).number(5, 1)
     }
-    batch.push("make a chain of nf_tables", NEWCHAIN, NLM_F_CREATE, &attributes);
 }
 
 fn push_rule(batch: &mut Batch, table: &str, chain: &str, steps: &[Step<'_>]) {
+    let attributes = Attributes::default().text(1, table).text(2, chain).nest(4, expressions(steps));
+    batch.push("make a rule of nf_tables", NEWRULE, NLM_F_CREATE | NLM_F_APPEND, &attributes);
+}
+
+/// `NFTA_RULE_EXPRESSIONS`.
+pub(super) fn expressions(steps: &[Step<'_>]) -> Attributes {
     let mut expressions = Attributes::default();
     for step in steps {
         step.encode(&mut expressions);
     }
-    let attributes = Attributes::default().text(1, table).text(2, chain).nest(4, expressions);
-    batch.push("make a rule of nf_tables", NEWRULE, NLM_F_CREATE | NLM_F_APPEND, &attributes);
+    expressions
 }
