@@ -2,6 +2,7 @@
 
 use crate::engine::Engine;
 use crate::failure::Failure;
+use crate::recover::recover;
 use crate::rm::RemoveOptions;
 use crate::sandbox::{Exit, FindError, MountSource, RecordError, Sandbox, Status};
 use jiff::Timestamp;
@@ -100,9 +101,9 @@ impl Engine {
     /// # Errors
     /// See [`ListError`].
     pub fn list(&self, all: bool) -> Result<Vec<SandboxSummary>, ListError> {
-        self.recover_all();
         let mut summaries = Vec::new();
         for sandbox in self.catalog().list()? {
+            recover(&self.dirs, &sandbox);
             let summary = match summary(&sandbox) {
                 Ok(summary) => summary,
                 // It went while we looked.

@@ -95,7 +95,7 @@ fn mend(dirs: &Dirs, sandbox: &Sandbox, lock: KeeperLock) {
 /// so that what is seen afterwards is true.
 fn wait_for_others(dirs: &Dirs, sandbox: &Sandbox) {
     let deadline = Instant::now() + OTHERS;
-    while sandbox.has_run_state() && !keeper_lives(sandbox) && Instant::now() < deadline {
+    while !keeper_lives(sandbox) && sandbox.has_run_state() && Instant::now() < deadline {
         std::thread::sleep(Duration::from_millis(5));
         if let Ok(Locked::Ours(lock)) = sandbox.try_keeper_lock() {
             return mend(dirs, sandbox, lock);

@@ -10,6 +10,7 @@ use crate::bundle::{self, BundleError, NetworkFiles, write_network_files};
 use crate::dirs::Dirs;
 use crate::failure::Failure;
 use crate::logs::{LogWriter, Stream};
+use crate::process::open_pidfd;
 use crate::sandbox::{Catalog, FindError, Phase, RecordError, Run, Running, Sandbox, Status};
 use crate::settings::{LogDriver, NetworkMode};
 use gaufre_net::{AttachRequest, Attachment, Net};
@@ -260,7 +261,9 @@ fn connect(dirs: &Dirs, sandbox: &Sandbox, created: &Created) -> Result<Connecte
 fn shared_network(dirs: &Dirs, network: &NetworkMode) -> Result<Option<PathBuf>, BringUpError> {
     let NetworkMode::Container(name) = network else { return Ok(None) };
     match Catalog::new(dirs).find(name)?.status()? {
-        Status::Running(running) => Ok(Some(format!("/proc/{}/ns/net", running.pid).into())),
+        Status::Running(running) if open_pidfd(running.pid, running.start_ticks).is_some() => {
+            Ok(Some(format!("/proc/{}/ns/net", running.pid).into()))
+        }
         _ => Err(BringUpError::PeerNotRunning(name.clone())),
     }
 }

@@ -97,7 +97,12 @@ impl Sandbox {
 
     /// Says how far the keeper has come, after so many restarts.
     pub(crate) fn set_phase(&self, phase: Phase, restarts: u32) -> Result<(), RecordError> {
-        let state = RunState { boot_id: boot_id(), keeper_pid: crate::process::own_pid(), restarts, phase };
+        let state = RunState {
+            boot_id: boot_id().to_owned(),
+            keeper_pid: crate::process::own_pid(),
+            restarts,
+            phase,
+        };
         replace_json(&self.run_directory.join(STATE), &state, false)
     }
 
