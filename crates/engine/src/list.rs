@@ -117,6 +117,9 @@ impl Engine {
                     continue;
                 }
             };
+            if summary.state == SandboxState::Created && !sandbox.directory().exists() {
+                continue; // What is gone looks like what has never been started.
+            }
             if summary.remove_on_exit && summary.state == SandboxState::Exited {
                 // It would have gone at its end, had the machine not gone first.
                 let _ = self.remove(&summary.id, RemoveOptions { volumes: true, ..RemoveOptions::default() });

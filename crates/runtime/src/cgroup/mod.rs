@@ -92,7 +92,23 @@ impl Cgroup {
         made
     }
 
+    /// The parent of the group may be removed while we make it, by one who found it empty: that one is done in a
+    /// moment, and a further try succeeds.
     fn make_dirs(&self) -> Result<(), CgroupError> {
+        let mut tries_left = 10;
+        loop {
+            match self.try_make_dirs() {
+                Err(CgroupError::Make { source, .. })
+                    if source.kind() == ErrorKind::NotFound && tries_left > 0 =>
+                {
+                    tries_left -= 1;
+                }
+                made => return made,
+            }
+        }
+    }
+
+    fn try_make_dirs(&self) -> Result<(), CgroupError> {
         if let Some(dir) = &self.unified {
             v2::make(dir, &self.name, self.legacy.is_empty())?;
         }
