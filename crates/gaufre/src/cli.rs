@@ -15,7 +15,8 @@ use crate::verbs;
     version,
     max_term_width = 100,
     subcommand_required = true,
-    arg_required_else_help = true
+    arg_required_else_help = true,
+    args_override_self = true
 )]
 #[command(disable_help_subcommand = true, subcommand_value_name = "VERB", subcommand_help_heading = "Verbs")]
 #[command(after_help = "Run 'gaufre VERB --help' for what a verb does and takes.")]

@@ -67,10 +67,12 @@ fn sentence(error: &clap::Error) -> String {
         }
         (ErrorKind::ValueValidation, Some(flag), Some(value)) => {
             let flag = flag.split_whitespace().next().unwrap_or(flag);
-            match std::error::Error::source(error) {
-                Some(why) => format!("invalid value for {flag}: {why}"),
-                None => format!("invalid value for {flag}: '{value}'"),
+            let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
+            let why = causes.map(ToString::to_string).collect::<Vec<_>>().join(": ");
+            if why.is_empty() {
+                return format!("invalid value for {flag}: '{value}'");
             }
+            format!("invalid value for {flag}: {why}")
         }
         (ErrorKind::MissingRequiredArgument, ..) => match error.get(ContextKind::InvalidArg) {
             Some(ContextValue::Strings(missing)) => {
@@ -142,6 +144,10 @@ mod tests {
         assert_eq!(
             said(&["run", "--memory", "x", "img"]),
             "invalid value for --memory: 'x' is not a number with an optional unit b, k, m, g, t or p, such as 512m | gaufre run"
+        );
+        assert_eq!(
+            said(&["run", "-v", "x:/y:O", "img"]),
+            "invalid value for --volume: volume 'x:/y:O' cannot be mounted as asked: volume option 'O' is not supported | gaufre run"
         );
         assert_eq!(said(&["run"]), "IMAGE is missing | gaufre run");
         assert_eq!(said(&["--root", "/x", "system", "xyzzy"]), "unknown verb 'xyzzy' | gaufre system");

@@ -1,14 +1,20 @@
 //! The sandbox's /etc/hosts (hosts(5)).
 
-use std::fmt::Write;
+use std::fmt::{self, Write};
 use std::net::IpAddr;
 use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
 
 /// Names by which a sandbox reaches the machine it runs on; the first is podman's.
 const HOST_NAMES: &str = "host.containers.internal host.gaufre.internal";
 
-/// One `--add-host NAME:ADDRESS`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The address that stands for the machine itself.
+const HOST_GATEWAY: &str = "host-gateway";
+
+/// One `--add-host NAME:ADDRESS`, stored in the same words.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct AddedHost {
     /// The names, one or several.
     pub names: Vec<String>,
@@ -21,14 +27,14 @@ pub struct AddedHost {
 #[error("cannot add the host `{0}`: it has to be NAME:ADDRESS, or NAME:host-gateway")]
 pub struct BadHost(String);
 
-/// Reads `name[;name...]:address`, as podman-run(1) has it; the address may be `host-gateway`, an IPv6 one may stand in
+/// Reads `name[;name...]:address`, as podman-run(1) has it, or Docker's `name=address`; the address may be `host-gateway`, an IPv6 one may stand in
 /// brackets.
 impl FromStr for AddedHost {
     type Err = BadHost;
 
     fn from_str(text: &str) -> Result<Self, BadHost> {
         let bad = || BadHost(text.to_owned());
-        let (names, address) = text.split_once(':').ok_or_else(bad)?;
+        let (names, address) = text.split_once([':', '=']).ok_or_else(bad)?;
         let names: Vec<String> = names.split(';').map(ToOwned::to_owned).collect();
         let plain = |name: &String| {
             !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#')
@@ -36,11 +42,35 @@ impl FromStr for AddedHost {
         if !names.iter().all(plain) {
             return Err(bad());
         }
-        if address == "host-gateway" {
+        if address == HOST_GATEWAY {
             return Ok(AddedHost { names, address: None });
         }
         let bare = address.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(address);
         Ok(AddedHost { names, address: Some(bare.parse().map_err(|_| bad())?) })
+    }
+}
+
+impl fmt::Display for AddedHost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:", self.names.join(";"))?;
+        match self.address {
+            Some(address) => write!(f, "{address}"),
+            None => f.write_str(HOST_GATEWAY),
+        }
+    }
+}
+
+impl TryFrom<String> for AddedHost {
+    type Error = BadHost;
+
+    fn try_from(text: String) -> Result<Self, BadHost> {
+        text.parse()
+    }
+}
+
+impl From<AddedHost> for String {
+    fn from(host: AddedHost) -> String {
+        host.to_string()
     }
 }
 
@@ -120,6 +150,16 @@ mod tests {
         let request = HostsRequest { names: &["lonely", ""], added: &added, ..HostsRequest::default() };
         let expected = "127.0.0.1\tlocalhost localhost.localdomain\n::1\tlocalhost localhost.localdomain\n127.0.0.1\tlonely\n";
         assert_eq!(hosts_file(&request), expected);
+    }
+
+    #[test]
+    fn an_added_host_is_stored_in_the_words_it_was_read_from() {
+        for text in ["db:192.0.2.7", "gw;way:host-gateway", "six:2001:db8::1"] {
+            let host: AddedHost = text.parse().unwrap();
+            assert_eq!(serde_json::to_string(&host).unwrap(), format!("\"{text}\""));
+            assert_eq!(serde_json::from_str::<AddedHost>(&format!("\"{text}\"")).unwrap(), host);
+        }
+        assert_eq!("db=192.0.2.7".parse::<AddedHost>(), "db:192.0.2.7".parse());
     }
 
     #[test]

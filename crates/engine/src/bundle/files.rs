@@ -2,10 +2,9 @@
 
 use super::hostname_of;
 use crate::sandbox::Sandbox;
-use crate::settings::{HostAddr, NetworkMode};
+use crate::settings::NetworkMode;
 use gaufre_net::{
-    AddedHost, HostsRequest, ResolvOptions, UPSTREAM_RESOLV_CONF, hosts_file, needs_upstream_servers,
-    resolv_conf,
+    HostsRequest, ResolvOptions, UPSTREAM_RESOLV_CONF, hosts_file, needs_upstream_servers, resolv_conf,
 };
 use std::fs;
 use std::io;
@@ -29,22 +28,11 @@ pub(crate) fn write_network_files(sandbox: &Sandbox, network: &NetworkFiles) -> 
         _ => {}
     }
     let hostname = hostname_of(&sandbox.definition);
-    let added: Vec<AddedHost> = settings
-        .add_hosts
-        .iter()
-        .map(|entry| AddedHost {
-            names: vec![entry.name.clone()],
-            address: match entry.addr {
-                HostAddr::Ip(ip) => Some(ip),
-                HostAddr::HostGateway => None,
-            },
-        })
-        .collect();
     let hosts = hosts_file(&HostsRequest {
         ip: network.ip,
         names: &[&hostname, sandbox.definition.name.as_str()],
         host: network.gateway,
-        added: &added,
+        added: &settings.add_hosts,
     });
     let own_network = settings.network != NetworkMode::Host;
     let resolv = resolv_conf(

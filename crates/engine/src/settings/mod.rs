@@ -8,13 +8,13 @@ mod create_request;
 mod device;
 mod dns;
 mod env_file;
-mod hosts;
 mod log;
 mod network;
 mod pull_policy;
 mod registry_access;
 mod resources;
 mod restart;
+mod seccomp_profile;
 mod security;
 mod signal;
 mod size;
@@ -29,20 +29,20 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use gaufre_image::Platform;
-pub use gaufre_net::PortMapping;
+pub use gaufre_net::{AddedHost, PortMapping};
 
 pub use capability::{ParseCapabilityError, parse_capability};
 pub use create_request::CreateRequest;
 pub use device::{DeviceMapping, ParseDeviceError};
 pub use dns::Dns;
 pub use env_file::{EnvFileError, read_env_file};
-pub use hosts::{HostAddr, HostEntry, ParseHostError};
 pub use log::{LogDriver, LogSettings, ParseLogError};
 pub use network::{NetworkMode, ParseNetworkError};
 pub use pull_policy::{ParsePullPolicyError, PullPolicy};
 pub use registry_access::{ParseCredentialsError, RegistryAccess, parse_credentials};
 pub use resources::{DEFAULT_PIDS_LIMIT, Resources};
 pub use restart::{ParseRestartError, RestartPolicy};
+pub use seccomp_profile::{SeccompProfileError, check_seccomp_profile};
 pub use security::{ParseSecurityError, SeccompChoice, SecurityOptions};
 pub use signal::{ParseSignalError, Signal};
 pub use size::{ParseSizeError, parse_memory_swap, parse_size};
@@ -81,7 +81,7 @@ pub struct Settings {
     /// Name resolution inside.
     pub dns: Dns,
     /// Lines added to `/etc/hosts`.
-    pub add_hosts: Vec<HostEntry>,
+    pub add_hosts: Vec<AddedHost>,
     /// Limits on memory, processors and processes.
     pub resources: Resources,
     /// Bytes of `/dev/shm`.

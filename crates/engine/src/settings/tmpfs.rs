@@ -21,12 +21,15 @@ pub enum ParseTmpfsError {
     /// The mount point is no absolute path below the root.
     #[error("tmpfs mount point '{0}' is not an absolute path below /")]
     Path(String),
-    /// An option that tmpfs does not have.
+    /// An option that tmpfs does not have, or that we do not.
     #[error("tmpfs option '{0}' is not supported")]
     Option(String),
+    /// podman's own option.
+    #[error("tmpfs option 'tmpcopyup' is not supported: the mount begins empty")]
+    CopyUp,
 }
 
-const FLAGS: [&str; 16] = [
+const FLAGS: [&str; 13] = [
     "ro",
     "rw",
     "exec",
@@ -35,14 +38,11 @@ const FLAGS: [&str; 16] = [
     "nosuid",
     "dev",
     "nodev",
-    "sync",
     "async",
     "atime",
     "noatime",
     "relatime",
     "norelatime",
-    "tmpcopyup",
-    "notmpcopyup",
 ];
 const KEYS: [&str; 6] = ["size", "mode", "uid", "gid", "nr_inodes", "nr_blocks"];
 
@@ -57,10 +57,13 @@ impl FromStr for TmpfsArg {
         {
             return Err(ParseTmpfsError::Path(path.to_owned()));
         }
-        let options: Vec<String> = options.split(',').filter(|o| !o.is_empty()).map(str::to_owned).collect();
+        // Not copying up is what we do anyway, and nothing that the kernel knows.
+        let options = options.split(',').filter(|option| !matches!(*option, "" | "notmpcopyup"));
+        let options: Vec<String> = options.map(str::to_owned).collect();
         for option in &options {
             let known = match option.split_once('=') {
                 Some((key, value)) => KEYS.contains(&key) && !value.is_empty(),
+                None if option == "tmpcopyup" => return Err(ParseTmpfsError::CopyUp),
                 None => FLAGS.contains(&option.as_str()),
             };
             if !known {
@@ -80,6 +83,15 @@ mod tests {
         assert_eq!("/run".parse(), Ok(TmpfsArg { path: "/run".into(), options: vec![] }));
         let sized: TmpfsArg = "/tmp:size=64m,mode=1777,noexec".parse().unwrap();
         assert_eq!(sized.options, ["size=64m", "mode=1777", "noexec"]);
+    }
+
+    #[test]
+    fn what_is_not_honoured_is_refused_by_name() {
+        for option in ["tmpcopyup", "sync", "huge=always"] {
+            let refusal = format!("/tmp:rw,{option}").parse::<TmpfsArg>().unwrap_err().to_string();
+            assert!(refusal.contains(&format!("'{option}'")), "{refusal}");
+        }
+        assert_eq!("/tmp:rw,notmpcopyup".parse::<TmpfsArg>().unwrap().options, ["rw"]);
     }
 
     #[test]

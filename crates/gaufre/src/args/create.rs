@@ -56,9 +56,9 @@ impl CreateArgs {
         self.network.apply(&mut settings)?;
         self.storage.apply(&mut settings);
         self.limits.apply(&mut settings)?;
-        self.security.apply(&mut settings)?;
-        self.identity.apply(&mut settings)?;
         let cwd = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
+        self.security.apply(&mut settings, &cwd)?;
+        self.identity.apply(&mut settings)?;
         let (volumes, tmpfs) = self.storage.mounts(&cwd)?;
         let (image, command) =
             self.words.split_first().ok_or_else(|| CliError::new("give the image to run"))?;

@@ -62,6 +62,29 @@ fn processors(text: &str) -> std::result::Result<f64, String> {
     }
 }
 
+/// Refuses more processors than this machine has, as podman and Docker do.
+fn no_more_than(cpus: f64, online: Option<u32>) -> Result<()> {
+    match online {
+        Some(online) if cpus > f64::from(online) => {
+            let has = if online == 1 { "1 processor".to_owned() } else { format!("{online} processors") };
+            Err(CliError::new(format_args!(
+                "--cpus {cpus} asks for more than there is: this machine has {has}"
+            )))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// How many processors this machine has (cpuonline in the kernel's admin-guide/cputopology); none if it does not say.
+fn online_processors() -> Option<u32> {
+    let text = std::fs::read_to_string("/sys/devices/system/cpu/online").ok()?;
+    let count = |range: &str| {
+        let (first, last) = range.split_once('-').unwrap_or((range, range));
+        last.parse::<u32>().ok()?.checked_sub(first.parse().ok()?)?.checked_add(1)
+    };
+    text.trim().split(',').map(count).sum()
+}
+
 fn number_list(text: &str) -> std::result::Result<String, String> {
     let number = |part: &str| part.parse::<u16>().ok();
     let range = |part: &str| match part.split_once('-') {
@@ -83,6 +106,7 @@ impl LimitArgs {
         resources.memory_swap_bytes = self.memory_swap.filter(|swap| *swap != 0);
         resources.memory_reservation_bytes = set(self.memory_reservation);
         resources.cpus = self.cpus.filter(|cpus| *cpus > 0.0);
+        no_more_than(resources.cpus.unwrap_or_default(), online_processors())?;
         resources.cpu_shares = set(self.cpu_shares);
         resources.cpuset_cpus.clone_from(&self.cpuset_cpus);
         resources.cpuset_mems.clone_from(&self.cpuset_mems);
@@ -97,5 +121,18 @@ impl LimitArgs {
             }
             _ => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_processors_than_the_machine_has_are_refused_and_both_numbers_named() {
+        let refusal = no_more_than(9.5, Some(8)).unwrap_err().to_string();
+        assert!(refusal.contains("--cpus 9.5") && refusal.contains("8 processors"), "{refusal}");
+        assert!(no_more_than(8.0, Some(8)).is_ok() && no_more_than(9.0, None).is_ok());
+        assert!(online_processors().is_some_and(|count| count > 0));
     }
 }

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use clap::Args;
-use gaufre_engine::settings::{Dns, HostEntry, NetworkMode, PortMapping, Settings};
+use gaufre_engine::settings::{AddedHost, Dns, NetworkMode, PortMapping, Settings};
 
 use super::invalid;
 use crate::failure::{CliError, Result};
@@ -39,7 +39,7 @@ pub(crate) struct NetworkArgs {
 
     /// Add a line to /etc/hosts; the address may be host-gateway
     #[arg(long, value_name = "NAME:IP", value_delimiter = ',')]
-    add_host: Vec<HostEntry>,
+    add_host: Vec<AddedHost>,
 }
 
 impl NetworkArgs {

@@ -1,7 +1,11 @@
 //! What the workload may do.
 
+use std::path::Path;
+
 use clap::Args;
-use gaufre_engine::settings::{Settings, parse_capability, parse_sysctl};
+use gaufre_engine::settings::{
+    SeccompChoice, Settings, check_seccomp_profile, parse_capability, parse_sysctl,
+};
 
 use super::invalid;
 use crate::failure::Result;
@@ -33,12 +37,17 @@ pub(crate) struct SecurityArgs {
 }
 
 impl SecurityArgs {
-    pub(super) fn apply(&self, settings: &mut Settings) -> Result<()> {
+    /// A seccomp profile is made absolute from `cwd`, as whoever reads it later works elsewhere.
+    pub(super) fn apply(&self, settings: &mut Settings, cwd: &Path) -> Result<()> {
         settings.cap_add.clone_from(&self.cap_add);
         settings.cap_drop.clone_from(&self.cap_drop);
         settings.privileged = self.privileged;
         for option in &self.security_opt {
             settings.security.set(option).map_err(|error| invalid("security-opt", error))?;
+        }
+        if let SeccompChoice::Profile(path) = &mut settings.security.seccomp {
+            *path = cwd.join(&path);
+            check_seccomp_profile(path).map_err(|error| invalid("security-opt", error))?;
         }
         for text in &self.sysctl {
             let (name, value) = parse_sysctl(text).map_err(|error| invalid("sysctl", error))?;

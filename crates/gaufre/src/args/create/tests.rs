@@ -2,7 +2,7 @@
 
 use clap::Parser;
 use gaufre_engine::settings::{
-    CreateRequest, HostAddr, NetworkMode, PullPolicy, RestartPolicy, SeccompChoice, Signal, VolumeSource,
+    CreateRequest, NetworkMode, PullPolicy, RestartPolicy, SeccompChoice, Signal, VolumeSource,
 };
 
 use super::*;
@@ -66,11 +66,11 @@ fn an_entry_point_is_a_program_a_list_or_nothing() {
 #[test]
 fn limits_are_read_and_zero_means_none() {
     let resources =
-        parsed("--memory 1g --memory-swap 2g --cpus 1.5 -c 512 --cpuset-cpus 0-2,4 --pids-limit -1 x")
+        parsed("--memory 1g --memory-swap 2g --cpus 0.5 -c 512 --cpuset-cpus 0-2,4 --pids-limit -1 x")
             .settings
             .resources;
     assert_eq!((resources.memory_bytes, resources.memory_swap_bytes), (Some(1 << 30), Some(2 << 30)));
-    assert_eq!((resources.cpus, resources.cpu_shares), (Some(1.5), Some(512)));
+    assert_eq!((resources.cpus, resources.cpu_shares), (Some(0.5), Some(512)));
     assert_eq!((resources.cpuset_cpus.as_deref(), resources.pids_limit), (Some("0-2,4"), Some(-1)));
     let none = parsed("--memory 0 --cpus 0 --cpu-shares 0 x").settings.resources;
     assert_eq!((none.memory_bytes, none.cpus, none.cpu_shares), (None, None, None));
@@ -84,6 +84,7 @@ fn limits_that_make_no_sense_are_refused() {
         ("-m 2g --memory-swap 1g x", "--memory-swap"),
         ("--cpus=-1 x", "--cpus"),
         ("--cpus nan x", "--cpus"),
+        ("--cpus 99999 x", "--cpus 99999"),
         ("--cpuset-cpus 3-1 x", "--cpuset-cpus"),
         ("--pids-limit -2 x", "--pids-limit"),
         ("--oom-score-adj 1001 x", "--oom-score-adj"),
@@ -102,7 +103,7 @@ fn networks_ports_and_names_are_read() {
     assert_eq!(settings.network, NetworkMode::Container("web".into()));
     assert_eq!(settings.dns.servers, ["1.1.1.1".parse::<std::net::IpAddr>().unwrap()]);
     assert_eq!(settings.dns.search, ["a", "b"]);
-    assert_eq!(settings.add_hosts[0].addr, HostAddr::HostGateway);
+    assert_eq!(settings.add_hosts[0].to_string(), "db:host-gateway");
     assert_eq!(parsed("-p 8000-8002:80-82 -p 53:53/udp x").settings.ports.len(), 4);
     assert!(parsed("-P x").settings.publish_all);
     assert!(parsed("--network none -p 80:80 x").settings.ports.is_empty());
@@ -183,4 +184,30 @@ fn labels_and_annotations_are_read() {
     assert_eq!(settings.hostname.as_deref(), Some("box"));
     assert!(refused("-l =x x").contains("'=x'"));
     assert!(refused("--annotation k x").contains("'k'"));
+}
+
+#[test]
+fn a_flag_given_again_replaces_what_it_said_before() {
+    let request = parsed(
+        "--rm --rm -i -i --name a --name b -m 1g -m 2g --read-only -e A=1 -e B=2 --tls-verify --tls-verify=false x",
+    );
+    assert!(request.settings.remove_on_exit && request.settings.read_only && request.settings.stdin_open);
+    assert_eq!(request.name.as_deref(), Some("b"));
+    assert_eq!(request.settings.resources.memory_bytes, Some(2 << 30));
+    assert_eq!(request.env, ["A=1", "B=2"]);
+    assert_eq!(request.registry.tls_verify, Some(false));
+}
+
+#[test]
+fn a_seccomp_profile_is_checked_at_once_and_found_from_anywhere() {
+    let cwd = std::env::current_dir().unwrap();
+    let profile = tempfile::Builder::new().suffix(".json").tempfile_in(&cwd).unwrap();
+    std::fs::write(&profile, "{\"defaultAction\":\"SCMP_ACT_ALLOW\"}").unwrap();
+    let name = profile.path().file_name().unwrap().to_str().unwrap().to_owned();
+    let words = format!("--security-opt seccomp={name} x");
+    assert_eq!(parsed(&words).settings.security.seccomp, SeccompChoice::Profile(cwd.join(&name)));
+    std::fs::write(&profile, "nonsense").unwrap();
+    let refusal = refused(&words);
+    assert!(refusal.contains("--security-opt") && refusal.contains("is no seccomp profile"), "{refusal}");
+    assert!(refused("--security-opt seccomp=/none.json x").contains("/none.json"));
 }
