@@ -366,4 +366,18 @@ mod tests {
         assert!(said.code == 125 && said.err.contains("Read-only"), "{said:?}");
         assert!(said.err.contains("hint: Name writable directories"), "{said:?}");
     }
+
+    #[test]
+    fn a_reset_leaves_nothing_not_even_its_directories() {
+        let _alone = Witness::alone();
+        let witness = Witness::now();
+        let (gaufre, image) = ready();
+        gaufre.ok(&["run", "-d", "-v", "named:/data", &image, "sleep", "1000"]);
+        detached(&gaufre, &image, "--restart=always", "exit 1");
+        gaufre.ok(&["create", &image, "true"]);
+        gaufre.ok(&["system", "reset", "--force"]);
+        until("the keepers' end", 10, || gaufre.processes().is_empty().then_some(()));
+        assert_eq!(std::fs::read_dir(gaufre.dir()).unwrap().count(), 0);
+        witness.nothing_more();
+    }
 }
