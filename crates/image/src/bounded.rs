@@ -2,14 +2,22 @@
 
 use std::fs::OpenOptions;
 use std::io::{self, Read};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
-/// Reads a regular file of at most `limit_bytes`; a FIFO or device put in its place is refused, not waited for.
+/// /dev/null, which stands for an empty file (major 1, minor 3; null(4)).
+const NULL_DEVICE: u64 = 0x103;
+
+/// Reads a regular file of at most `limit_bytes`; a FIFO or device put in its place is refused, not waited for;
+/// /dev/null counts as an empty file.
 pub(crate) fn read_file(path: &Path, limit_bytes: u64) -> io::Result<Vec<u8>> {
     let nonblocking = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
     let file = OpenOptions::new().read(true).custom_flags(nonblocking).open(path)?;
-    if !file.metadata()?.is_file() {
+    let metadata = file.metadata()?;
+    if metadata.file_type().is_char_device() && metadata.rdev() == NULL_DEVICE {
+        return Ok(Vec::new());
+    }
+    if !metadata.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
     }
     read(file, limit_bytes)

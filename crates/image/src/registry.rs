@@ -15,6 +15,7 @@ use crate::platform::Platform;
 use crate::reference::Reference;
 
 mod auth_file;
+mod causes;
 mod challenge;
 mod client;
 mod credentials;

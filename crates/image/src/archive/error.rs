@@ -4,6 +4,9 @@ use crate::document::DocumentError;
 use crate::platform::Platform;
 use crate::reference::ReferenceError;
 
+/// More of a name is not shown.
+const MAX_NAME_CHARS: usize = 200;
+
 /// Why an archive cannot be used. `archive` is its path, or what the caller calls the stream.
 #[derive(Debug, thiserror::Error)]
 pub enum ArchiveError {
@@ -33,6 +36,12 @@ pub enum ArchiveError {
         /// Why.
         source: crate::DecompressError,
     },
+    /// It is no tar file, compressed or not.
+    #[error("{archive} is no image archive: it is no tar file")]
+    NotTar {
+        /// The archive.
+        archive: String,
+    },
     /// It is neither docker-archive nor OCI layout.
     #[error("{archive} is no image archive: it has neither manifest.json nor index.json")]
     Unknown {
@@ -54,7 +63,7 @@ pub enum ArchiveError {
         limit: usize,
     },
     /// A name in it leads out of it.
-    #[error("archive {archive} has an entry {name:?} that leads out of it")]
+    #[error("archive {archive} has an entry {} that leads out of it", shown(.name))]
     Escape {
         /// The archive.
         archive: String,
@@ -62,7 +71,7 @@ pub enum ArchiveError {
         name: String,
     },
     /// Links in it lead in a circle.
-    #[error("archive {archive} has too many links behind {name:?}")]
+    #[error("archive {archive} has too many links behind {}", shown(.name))]
     LinkLoop {
         /// The archive.
         archive: String,
@@ -70,7 +79,7 @@ pub enum ArchiveError {
         name: String,
     },
     /// Something that it refers to is not there, or no regular file.
-    #[error("archive {archive} is incomplete: {name} is missing")]
+    #[error("archive {archive} is incomplete: {} is missing", shown(.name))]
     Missing {
         /// The archive.
         archive: String,
@@ -78,7 +87,7 @@ pub enum ArchiveError {
         name: String,
     },
     /// It ends before the entry does.
-    #[error("archive {archive} is truncated within {name}")]
+    #[error("archive {archive} is truncated within {}", shown(.name))]
     Truncated {
         /// The archive.
         archive: String,
@@ -86,7 +95,7 @@ pub enum ArchiveError {
         name: String,
     },
     /// A manifest, index or config is above the limit.
-    #[error("{name} in archive {archive} is larger than {limit_bytes} bytes")]
+    #[error("{} in archive {archive} is larger than {limit_bytes} bytes", shown(.name))]
     TooLarge {
         /// The archive.
         archive: String,
@@ -96,7 +105,7 @@ pub enum ArchiveError {
         limit_bytes: u64,
     },
     /// A file of it is not the JSON it should be.
-    #[error("{name} in archive {archive} is not valid JSON of its kind")]
+    #[error("{} in archive {archive} is not valid JSON of its kind", shown(.name))]
     Json {
         /// The archive.
         archive: String,
@@ -115,7 +124,8 @@ pub enum ArchiveError {
     },
     /// Content that is not what its digest names.
     #[error(
-        "{name} in archive {archive} has the wrong content: {expected} was expected, its digest is {found}"
+        "{} in archive {archive} has the wrong content: {expected} was expected, its digest is {found}",
+        shown(.name)
     )]
     WrongDigest {
         /// The archive.
@@ -128,7 +138,7 @@ pub enum ArchiveError {
         found: String,
     },
     /// Content of another length than its descriptor says.
-    #[error("{name} in archive {archive} has {found_bytes} bytes where {size_bytes} were expected")]
+    #[error("{} in archive {archive} has {found_bytes} bytes where {size_bytes} were expected", shown(.name))]
     WrongSize {
         /// The archive.
         archive: String,
@@ -157,4 +167,18 @@ pub enum ArchiveError {
         /// What there is, with commas.
         offered: String,
     },
+}
+
+/// A name out of an archive: it goes to a terminal, so without control characters, and not without end.
+fn shown(name: &str) -> String {
+    let mut shown: String = name.chars().take(MAX_NAME_CHARS).flat_map(escaped).collect();
+    if name.chars().nth(MAX_NAME_CHARS).is_some() {
+        shown.push_str("...");
+    }
+    shown
+}
+
+fn escaped(c: char) -> impl Iterator<Item = char> {
+    let (plain, control) = if c.is_control() { (None, Some(c.escape_default())) } else { (Some(c), None) };
+    plain.into_iter().chain(control.into_iter().flatten())
 }

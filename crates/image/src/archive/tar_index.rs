@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{Seek, SeekFrom};
+use std::io::{self, Seek, SeekFrom};
 use std::sync::Arc;
 
 use tar::EntryType;
@@ -43,7 +43,13 @@ impl TarIndex {
         let mut entries = HashMap::new();
         let mut walk = TarWalk::new(&file);
         let mut count = 0;
-        while let Some(entry) = walk.next().map_err(read)? {
+        loop {
+            let entry = match walk.next() {
+                Ok(Some(entry)) => entry,
+                Ok(None) => break,
+                Err(error) if walk.is_at_start() => return Err(not_tar(archive, error)),
+                Err(error) => return Err(read(error)),
+            };
             count += 1;
             if count > MAX_ENTRIES {
                 return Err(ArchiveError::TooManyEntries { archive: archive.to_owned(), limit: MAX_ENTRIES });
@@ -97,6 +103,15 @@ impl TarIndex {
             }
         }
         Err(ArchiveError::LinkLoop { archive: archive.to_owned(), name: name.to_owned() })
+    }
+}
+
+/// A file whose first block is no header, unless it could not even be read.
+fn not_tar(archive: &str, source: io::Error) -> ArchiveError {
+    let archive = archive.to_owned();
+    match source.kind() {
+        io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => ArchiveError::NotTar { archive },
+        _ => ArchiveError::Read { archive, source },
     }
 }
 

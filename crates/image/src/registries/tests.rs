@@ -124,3 +124,10 @@ fn drop_in_files_count_in_the_order_of_their_names() {
     let conf = RegistriesConf::load_files(&[], &[directory.path().to_owned()]).unwrap();
     assert_eq!(candidates(&conf, "x"), ["b.io/x"]);
 }
+
+#[test]
+fn the_null_device_is_an_empty_file() {
+    let conf = RegistriesConf::load_files(&["/dev/null".into()], &[]).unwrap();
+    assert_eq!(candidates(&conf, "x"), candidates(&RegistriesConf::default(), "x"));
+    assert!(RegistriesConf::load_files(&["/dev/zero".into()], &[]).is_err());
+}

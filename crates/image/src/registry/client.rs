@@ -195,7 +195,7 @@ impl Client {
             StatusCode::UNAUTHORIZED => RequestError::Unauthorized { registry, what, with_credentials },
             StatusCode::NOT_FOUND => RequestError::NotFound { registry, what },
             StatusCode::TOO_MANY_REQUESTS => {
-                let seconds = asked_pause.map_or(0, |pause| pause.as_secs());
+                let seconds = asked_pause.map(|pause| pause.as_secs());
                 RequestError::TooManyRequests { registry, seconds }
             }
             _ => {

@@ -2,7 +2,9 @@
 
 use std::fmt;
 use std::io::{Read, Write};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -67,6 +69,14 @@ pub enum CredentialsError {
         /// Why.
         source: std::io::Error,
     },
+    /// The helper does not come to an end.
+    #[error("credential helper {helper} gave no answer within {seconds} s")]
+    Silent {
+        /// `docker-credential-NAME`.
+        helper: String,
+        /// The limit in seconds.
+        seconds: u64,
+    },
     /// The helper failed.
     #[error("credential helper {helper} failed: {message}")]
     Failed {
@@ -87,6 +97,10 @@ pub enum CredentialsError {
 
 /// The most that a helper may print (bytes).
 const MAX_ANSWER_BYTES: u64 = 1 << 20;
+/// How long a helper may take; some ask the user.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+/// How often is looked whether a helper that has answered has ended too.
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// Asks `docker-credential-NAME get` (docker-credential-helpers' protocol); none if it knows nothing.
 pub(super) fn ask_helper(name: &str, server: &str) -> Result<Option<Secret>, CredentialsError> {
@@ -95,8 +109,13 @@ pub(super) fn ask_helper(name: &str, server: &str) -> Result<Option<Secret>, Cre
         return Err(CredentialsError::Name(name.to_owned()));
     }
     let helper = format!("docker-credential-{name}");
-    let (succeeded, answer) = converse(&helper, server)
-        .map_err(|source| CredentialsError::Run { helper: helper.clone(), source })?;
+    let (succeeded, answer) =
+        converse(&helper, server, LONGEST_WAIT).map_err(|source| match source.kind() {
+            std::io::ErrorKind::TimedOut => {
+                CredentialsError::Silent { helper: helper.clone(), seconds: LONGEST_WAIT.as_secs() }
+            }
+            _ => CredentialsError::Run { helper: helper.clone(), source },
+        })?;
     if !succeeded {
         let message: String = String::from_utf8_lossy(&answer).trim().chars().take(200).collect();
         // The protocol has no code for it, only this sentence.
@@ -120,7 +139,9 @@ struct Answer {
     secret: String,
 }
 
-fn converse(helper: &str, server: &str) -> std::io::Result<(bool, Vec<u8>)> {
+/// Whether the helper succeeded, and what it printed. One that takes longer than `limit` is killed: `TimedOut`.
+fn converse(helper: &str, server: &str, limit: Duration) -> std::io::Result<(bool, Vec<u8>)> {
+    let end = Instant::now() + limit;
     let mut child = Command::new(helper)
         .arg("get")
         .stdin(Stdio::piped())
@@ -131,16 +152,45 @@ fn converse(helper: &str, server: &str) -> std::io::Result<(bool, Vec<u8>)> {
     if let Some(mut stdin) = child.stdin.take() {
         let _ = stdin.write_all(server.as_bytes());
     }
-    let mut answer = Vec::new();
-    if let Some(stdout) = child.stdout.take() {
-        stdout.take(MAX_ANSWER_BYTES).read_to_end(&mut answer)?;
+    let outcome = answer_until(end, &mut child);
+    if outcome.is_err() {
+        // It may have ended by itself in the meantime.
+        let _ = child.kill();
+        let _ = child.wait();
     }
-    Ok((child.wait()?.success(), answer))
+    outcome
+}
+
+/// The thread that reads may outlive this: what the helper has started can hold the pipe open for ever.
+fn answer_until(end: Instant, child: &mut Child) -> std::io::Result<(bool, Vec<u8>)> {
+    let (sender, answers) = mpsc::channel();
+    let stdout = child.stdout.take();
+    std::thread::spawn(move || {
+        let mut answer = Vec::new();
+        let read = match stdout {
+            Some(stdout) => stdout.take(MAX_ANSWER_BYTES).read_to_end(&mut answer),
+            None => Ok(0),
+        };
+        let _ = sender.send(read.map(|_| answer));
+    });
+    let late = || std::io::Error::from(std::io::ErrorKind::TimedOut);
+    let left = end.saturating_duration_since(Instant::now());
+    let answer = answers.recv_timeout(left).map_err(|_| late())??;
+    loop {
+        match child.try_wait()? {
+            Some(status) => return Ok((status.success(), answer)),
+            None if Instant::now() >= end => return Err(late()),
+            None => std::thread::sleep(PAUSE),
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Credentials, CredentialsError, ask_helper};
+    use std::os::unix::fs::PermissionsExt;
+    use std::time::Duration;
+
+    use super::{Credentials, CredentialsError, ask_helper, converse};
 
     #[test]
     fn a_password_is_never_printed() {
@@ -155,5 +205,17 @@ mod tests {
         assert!(matches!(ask_helper("../x", "r"), Err(CredentialsError::Name(_))));
         assert!(matches!(ask_helper("", "r"), Err(CredentialsError::Name(_))));
         assert!(matches!(ask_helper("gaufre-does-not-exist", "r"), Err(CredentialsError::Run { .. })));
+    }
+
+    #[test]
+    fn a_helper_that_does_not_end_is_killed_and_not_waited_for() {
+        let directory = tempfile::tempdir().unwrap();
+        let helper = directory.path().join("helper");
+        for script in ["#!/bin/sh\nexec sleep 1000\n", "#!/bin/sh\nexec >&-\nexec sleep 1000\n"] {
+            std::fs::write(&helper, script).unwrap();
+            std::fs::set_permissions(&helper, std::fs::Permissions::from_mode(0o755)).unwrap();
+            let error = converse(helper.to_str().unwrap(), "r", Duration::from_millis(50)).unwrap_err();
+            assert_eq!(error.kind(), std::io::ErrorKind::TimedOut);
+        }
     }
 }

@@ -7,6 +7,19 @@ use hickory_resolver::TokioResolver;
 use hickory_resolver::config::LookupIpStrategy;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
+/// A name that leads nowhere.
+#[derive(Debug, thiserror::Error)]
+enum LookupError {
+    #[error("no name server knows an address of {0}")]
+    Unknown(String),
+    #[error("cannot look up the address of {name}")]
+    Failed {
+        name: String,
+        #[source]
+        source: hickory_resolver::net::NetError,
+    },
+}
+
 /// Resolves through /etc/hosts and the name servers of /etc/resolv.conf, and no others.
 #[derive(Clone, Debug, Default)]
 pub(super) struct SystemResolver(std::sync::Arc<OnceLock<TokioResolver>>);
@@ -24,7 +37,13 @@ impl Resolve for SystemResolver {
                     shared.0.get_or_init(|| fresh)
                 }
             };
-            let found = resolver.lookup_ip(name.as_str()).await?;
+            let found = resolver.lookup_ip(name.as_str()).await.map_err(|source| {
+                let name = name.as_str().to_owned();
+                match source.is_no_records_found() {
+                    true => LookupError::Unknown(name),
+                    false => LookupError::Failed { name, source },
+                }
+            })?;
             let addresses: Vec<SocketAddr> = found.iter().map(|ip| SocketAddr::new(ip, 0)).collect();
             let addresses: Addrs = Box::new(addresses.into_iter());
             Ok(addresses)

@@ -6,6 +6,7 @@ use std::time::Duration;
 use reqwest::{Response, Url};
 use tokio::sync::Mutex;
 
+use super::causes::Causes;
 use super::challenge::Challenge;
 use super::credentials::Secret;
 use super::dns::SystemResolver;
@@ -161,8 +162,8 @@ pub(super) fn classify(
         return RequestError::Tls { registry, plain_http, source };
     }
     match error.is_connect() {
-        true => RequestError::Connect { registry, source: error.into() },
-        false => RequestError::Broken { registry, what: what.to_owned(), source: error.into() },
+        true => RequestError::Connect { registry, source: Causes::of(&error).into() },
+        false => RequestError::Broken { registry, what: what.to_owned(), source: Causes::of(&error).into() },
     }
 }
 

@@ -87,12 +87,12 @@ pub enum RequestError {
         what: String,
     },
     /// 429, also after waiting.
-    #[error("registry {registry} limits the rate of requests and asks to wait {seconds} s")]
+    #[error("registry {registry} limits the rate of requests{}", pause_text(*.seconds))]
     TooManyRequests {
         /// Host and port.
         registry: String,
-        /// The pause it asks for, in seconds; 0 if it names none.
-        seconds: u64,
+        /// The pause it asks for, in seconds, if it names one.
+        seconds: Option<u64>,
     },
     /// Any other status.
     #[error("registry {registry} answered {status} to the request for {what}{}", detail_text(.detail))]
@@ -207,6 +207,10 @@ impl RequestError {
 
 fn login_state(with_credentials: bool) -> &'static str {
     if with_credentials { "the credentials are not accepted" } else { "it asks for a login" }
+}
+
+fn pause_text(seconds: Option<u64>) -> String {
+    seconds.map_or_else(String::new, |seconds| format!(" and asks to wait {seconds} s"))
 }
 
 fn detail_text(detail: &str) -> String {

@@ -265,7 +265,10 @@ fn a_truncated_archive_and_one_that_is_no_archive_are_refused() {
     }
     let noise = directory.path().join("noise");
     std::fs::write(&noise, vec![b'x'; 5000]).unwrap();
-    assert!(Archive::open(&noise, &amd64()).is_err());
+    assert!(matches!(Archive::open(&noise, &amd64()), Err(ArchiveError::NotTar { .. })));
+    // Of a file that is no archive nothing is repeated; it may be anything.
+    let other = Archive::open(Path::new("/etc/passwd"), &amd64()).unwrap_err();
+    assert_eq!(chain(&other), "/etc/passwd is no image archive: it is no tar file");
     assert!(matches!(
         Archive::open(&directory.path().join("missing"), &amd64()),
         Err(ArchiveError::Read { .. })
@@ -308,4 +311,15 @@ fn what_podman_saved_is_read() {
         assert_eq!(*archive.images()[0].image.id(), digest_of(&config), "{format}");
         read_all(&archive);
     }
+}
+
+#[test]
+fn a_name_out_of_an_archive_is_shown_without_control_characters_and_not_without_end() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("in.tar");
+    let config = format!("\u{1b}[2J{}", "x".repeat(100_000));
+    let manifest = serde_json::json!([{ "Config": config, "RepoTags": [], "Layers": [] }]).to_string();
+    tar_of(&path, &[Part::File("manifest.json", manifest.as_bytes())]);
+    let error = chain(&Archive::open(&path, &amd64()).unwrap_err());
+    assert!(error.contains("\\u{1b}[2Jxxx") && error.len() < 500, "{error}");
 }

@@ -192,6 +192,36 @@ fn a_pause_beyond_the_bound_is_an_error_at_once() {
 }
 
 #[test]
+fn a_registry_that_limits_requests_without_a_pause_is_not_said_to_ask_for_one() {
+    let image = image(1000, Compression::Gzip);
+    let server = with_layer_fault(&image, |_| Answer::Status("429 Too Many Requests", String::new()));
+    let error = pull(&server).unwrap_err();
+    assert_names(&error, &server, &["limits the rate of requests"]);
+    assert!(!error.contains("to wait"), "{error}");
+}
+
+#[test]
+fn a_registry_that_cannot_be_reached_is_told_of_once() {
+    let registry = Registry::new(RegistryOptions {
+        retry: RetryPolicy { attempts: 1, ..RetryPolicy::default() },
+        ..RegistryOptions::default()
+    })
+    .unwrap();
+    for name in ["localhost:1/x:1", "no-such-registry.invalid/x:1"] {
+        let error = registry.resolve(&gaufre_image::Reference::parse(name).unwrap(), &amd64()).unwrap_err();
+        let mut texts = vec![error.to_string()];
+        let mut next = std::error::Error::source(&error);
+        while let Some(cause) = next {
+            let text = cause.to_string();
+            assert!(texts.iter().all(|outer| !outer.contains(&text)), "{text} is in {texts:?}");
+            texts.push(text);
+            next = cause.source();
+        }
+        assert!(!chain(&error).contains("client error"), "{texts:?}");
+    }
+}
+
+#[test]
 fn a_registry_that_keeps_failing_is_given_up_after_the_attempts() {
     let image = image(1000, Compression::Gzip);
     let server = with_layer_fault(&image, |_| Answer::Status("500 Internal Server Error", String::new()));
