@@ -61,6 +61,15 @@ pub enum CreateError {
     /// A wish that is not granted.
     #[error("the option U of the volume at {0:?}, which changes the owner of its content, is not supported")]
     ChangeOwner(std::path::PathBuf),
+    /// An image that declares a volume where none can be.
+    #[error("the image declares a volume at {0:?}, where none can be mounted")]
+    DeclaredVolume(String),
+    /// An image that declares too many volumes.
+    #[error("the image declares {0} volumes, more than any image needs")]
+    TooManyVolumes(usize),
+    /// A host name that is none.
+    #[error("{0:?} cannot be a host name: use letters, digits, '-', '_' and '.', at most 64")]
+    Hostname(String),
     /// A name that is none.
     #[error(transparent)]
     Name(#[from] NameError),
@@ -104,6 +113,7 @@ impl Engine {
         // Whatever is wrong with the request is said before anything is fetched.
         let name = request.name.clone().map(SandboxName::try_from).transpose()?;
         check_ports(&request.settings)?;
+        check_hostname(&request.settings)?;
         let wanted = PullRequest {
             reference: request.image.clone(),
             platform: request.platform.clone(),
@@ -170,6 +180,20 @@ fn made_up_name() -> Result<SandboxName, CreateError> {
     rustix::rand::getrandom(&mut random[..], rustix::rand::GetRandomFlags::empty())
         .map_err(|errno| CreateError::Random(errno.into()))?;
     Ok(generate_name(random))
+}
+
+/// A line break in it would be a line of our making in the sandbox's /etc/hosts.
+fn check_hostname(settings: &Settings) -> Result<(), CreateError> {
+    match &settings.hostname {
+        Some(name)
+            if name.is_empty()
+                || name.len() > 64
+                || !name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.')) =>
+        {
+            Err(CreateError::Hostname(name.clone()))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn check_ports(settings: &Settings) -> Result<(), CreateError> {

@@ -82,6 +82,9 @@ pub enum ExecError {
     /// What was asked for has no form in the specification.
     #[error("cannot put the command into the runtime's terms")]
     Spec(#[from] OciSpecError),
+    /// This program cannot be protected from the sandbox.
+    #[error("cannot protect this program from the sandbox that it is to enter")]
+    Seal(#[source] Box<gaufre_runtime::StepError>),
     /// Pipes are not to be had.
     #[error("cannot prepare the command's input and output")]
     Streams(#[source] io::Error),
@@ -115,6 +118,15 @@ impl Failure for ExecError {
             _ => None,
         }
     }
+}
+
+/// Goes on from a view of this program that nobody can write to (CVE-2019-5736): a process that enters a sandbox can be
+/// looked at from inside until it has become the command. To be called before anything else; it begins the program anew.
+///
+/// # Errors
+/// The view cannot be made.
+pub fn seal() -> Result<(), ExecError> {
+    gaufre_runtime::run_sealed().map_err(|source| ExecError::Seal(Box::new(source)))
 }
 
 impl Engine {

@@ -51,7 +51,7 @@ pub use bundle::{BundleError, MountError, UserError};
 pub use create::CreateError;
 pub use dirs::Dirs;
 pub use engine::{Engine, EngineOptions, OpenError};
-pub use exec::{ExecError, ExecRequest, ExecSession};
+pub use exec::{ExecError, ExecRequest, ExecSession, seal};
 pub use failure::Failure;
 pub use gaufre_image::Platform;
 pub use gaufre_net::{PortMapping, Protocol};

@@ -5,6 +5,8 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
 use std::fs;
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 /// The kernel's name for this boot (random(4)); empty where procfs does not tell.
@@ -14,6 +16,25 @@ pub(crate) fn boot_id() -> &'static str {
         let id = fs::read_to_string("/proc/sys/kernel/random/boot_id");
         id.map(|id| id.trim().to_owned()).unwrap_or_default()
     })
+}
+
+/// The file of this program. A process that was started from a sealed view of it has no path of its own; it finds the
+/// file by the name that it was started under.
+pub(crate) fn own_file() -> io::Result<PathBuf> {
+    let identity = |path: &Path| fs::metadata(path).map(|file| (file.dev(), file.ino())).ok();
+    let ours = identity(Path::new("/proc/self/exe"));
+    let named = std::env::args_os().next().map(PathBuf::from).unwrap_or_default();
+    let in_path = std::env::var_os("PATH").unwrap_or_default();
+    let searched =
+        std::env::split_paths(&in_path).map(|directory| directory.join(&named)).collect::<Vec<_>>();
+    let absolute = std::path::absolute(&named).ok();
+    let exe = std::env::current_exe()?;
+    let found = [Some(exe.clone()), absolute]
+        .into_iter()
+        .flatten()
+        .chain(searched)
+        .find(|path| identity(path) == ours);
+    Ok(found.unwrap_or(exe))
 }
 
 /// Our own PID.

@@ -1,15 +1,16 @@
 //! Filling a fresh volume with what the image has at its destination, as docker and podman do.
 
 use rustix::fs::{
-    AtFlags, Dir, FileType, Gid, Mode, OFlags, ResolveFlags, Stat, Timespec, Timestamps, Uid, chmodat,
-    chownat, fchmod, fchown, fstat, futimens, mkdirat, mknodat, open, openat, openat2, readlinkat, statat,
-    symlinkat,
+    AtFlags, Dir, FileType, FlockOperation, Gid, Mode, OFlags, RenameFlags, ResolveFlags, Stat, Timespec,
+    Timestamps, Uid, chmodat, chownat, fchmod, fchown, flock, fstat, futimens, mkdirat, mknodat, open,
+    openat, openat2, readlinkat, renameat_with, statat, symlinkat,
 };
 use rustix::io::Errno;
 use std::ffi::CStr;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
 /// Copies the content of `directory` of the image into the volume at `data`, unless there is something in it or the
@@ -29,10 +30,42 @@ pub(super) fn copy_up(rootfs: BorrowedFd<'_>, directory: &Path, data: &Path) -> 
         Err(errno) => return Err(errno.into()),
     };
     let to = open(data, flags, Mode::empty())?;
+    // A sandbox that has the volume already could swap what is being made under our hands: so it is made where no
+    // sandbox sees it, and appears whole.
+    let volume = open(data.join(".."), flags, Mode::empty())?;
+    flock(&volume, FlockOperation::LockExclusive)?;
+    let filling = data.with_file_name(FILLING);
+    remove_if_there(&filling)?;
     if !is_empty(&to)? {
         return Ok(());
     }
-    copy_directory(&from, &to)
+    let filled = fill(&from, &to, &filling, flags);
+    remove_if_there(&filling)?;
+    filled
+}
+
+/// Where a volume's content is made, beside it.
+const FILLING: &str = "_filling";
+
+fn fill(from: &OwnedFd, to: &OwnedFd, filling: &Path, flags: OFlags) -> io::Result<()> {
+    fs::DirBuilder::new().mode(0o700).create(filling)?;
+    let made = open(filling, flags, Mode::empty())?;
+    copy_directory(from, &made)?;
+    for entry in Dir::read_from(&made)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        if !is_dot(name) {
+            renameat_with(&made, name, to, name, RenameFlags::NOREPLACE)?;
+        }
+    }
+    take_after(to.as_fd(), &fstat(from)?)
+}
+
+fn remove_if_there(path: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
 }
 
 fn is_empty(directory: &OwnedFd) -> io::Result<bool> {
@@ -118,7 +151,9 @@ mod tests {
 
     #[test]
     fn an_empty_volume_gets_the_images_content_and_a_used_one_keeps_its_own() {
-        let (image, volume) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (image, store) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let volume = store.path().join("_data");
+        fs::create_dir(&volume).unwrap();
         let data = image.path().join("data");
         fs::create_dir_all(data.join("deep")).unwrap();
         fs::write(data.join("deep/file"), "content").unwrap();
@@ -127,23 +162,25 @@ mod tests {
         symlink("../../etc/passwd", data.join("link")).unwrap();
         let root = File::open(image.path()).unwrap();
 
-        copy_up(root.as_fd(), Path::new("/data"), volume.path()).unwrap();
-        let copied = fs::metadata(volume.path().join("deep/file")).unwrap();
+        copy_up(root.as_fd(), Path::new("/data"), &volume).unwrap();
+        let copied = fs::metadata(volume.join("deep/file")).unwrap();
         assert_eq!((copied.uid(), copied.gid(), copied.mode() & 0o7777), (7, 8, 0o640));
-        assert_eq!(fs::read_link(volume.path().join("link")).unwrap(), Path::new("../../etc/passwd"));
+        assert_eq!(fs::read_link(volume.join("link")).unwrap(), Path::new("../../etc/passwd"));
 
-        fs::write(volume.path().join("deep/file"), "changed").unwrap();
-        copy_up(root.as_fd(), Path::new("/data"), volume.path()).unwrap();
-        assert_eq!(fs::read_to_string(volume.path().join("deep/file")).unwrap(), "changed");
+        fs::write(volume.join("deep/file"), "changed").unwrap();
+        copy_up(root.as_fd(), Path::new("/data"), &volume).unwrap();
+        assert_eq!(fs::read_to_string(volume.join("deep/file")).unwrap(), "changed");
     }
 
     #[test]
     fn an_image_without_the_directory_leaves_the_volume_empty() {
-        let (image, volume) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (image, store) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let volume = store.path().join("_data");
+        fs::create_dir(&volume).unwrap();
         symlink("/etc", image.path().join("data")).unwrap();
         let root = File::open(image.path()).unwrap();
         // The link leads to /etc of the image, which has none, and never to the host's.
-        copy_up(root.as_fd(), Path::new("/data"), volume.path()).unwrap();
-        assert_eq!(fs::read_dir(volume.path()).unwrap().count(), 0);
+        copy_up(root.as_fd(), Path::new("/data"), &volume).unwrap();
+        assert_eq!(fs::read_dir(&volume).unwrap().count(), 0);
     }
 }

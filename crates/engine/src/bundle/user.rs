@@ -2,11 +2,11 @@
 
 use oci_spec::OciSpecError;
 use oci_spec::runtime::{User, UserBuilder};
-use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
+use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, fstat, openat2};
 use rustix::io::Errno;
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsRawFd, BorrowedFd};
 
 /// The user that was asked for cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -64,7 +64,8 @@ pub(crate) fn resolve(
     let entry = passwd
         .lines()
         .map(fields)
-        .find(|f| f[0] == user || number.is_some() && f[2].parse() == Ok(number.unwrap_or(0)));
+        // A number is never a name: an image could call its root user "1000" (CVE-2016-3697).
+        .find(|f| number.map_or(f[0] == user, |number| f[2].parse() == Ok(number)));
     let (uid, mut gid, home, name) = match (entry, number) {
         (Some(f), _) => (id(f[2])?, id(f[3])?, f[5].to_owned(), Some(f[0])),
         (None, Some(number)) => (number, 0, String::new(), None),
@@ -131,21 +132,17 @@ fn fields(line: &str) -> [&str; 6] {
 fn read(rootfs: BorrowedFd<'_>, path: &'static str) -> Result<String, UserError> {
     let fail = |source| UserError::Read { path, source };
     // Nothing but a regular file may be opened in earnest: a FIFO would block, a device would act.
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let file = match openat2(
-        rootfs,
-        path,
-        flags,
-        Mode::empty(),
-        ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS,
-    ) {
-        Ok(file) => File::from(file),
+    let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+    let found = match openat2(rootfs, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve) {
+        Ok(found) => found,
         Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(String::new()),
         Err(errno) => return Err(fail(errno.into())),
     };
-    if !file.metadata().map_err(fail)?.is_file() {
+    let stat = fstat(&found).map_err(|errno| fail(errno.into()))?;
+    if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
         return Err(fail(io::Error::other("it is not a regular file")));
     }
+    let file = File::open(format!("/proc/self/fd/{}", found.as_raw_fd())).map_err(fail)?;
     let mut bytes = Vec::new();
     let len = file.take(LONGEST_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(fail)?;
     if u64::try_from(len).unwrap_or(u64::MAX) > LONGEST_FILE_BYTES {
@@ -186,6 +183,23 @@ mod tests {
         assert_eq!(resolved(Some("100"), &[]).unwrap(), redis);
         assert_eq!(resolved(None, &[]).unwrap(), (0, 0, vec![26], "/root".to_owned()));
         assert_eq!(resolved(Some(""), &[]).unwrap().0, 0);
+    }
+
+    #[test]
+    fn a_user_called_by_a_number_is_not_that_number() {
+        let dir = root();
+        std::fs::write(dir.path().join("etc/passwd"), "1000:x:0:0::/root:/bin/sh\n").unwrap();
+        let fd = File::open(dir.path()).unwrap();
+        assert_eq!(resolve(fd.as_fd(), Some("1000"), &[]).unwrap().uid, 1000);
+    }
+
+    #[test]
+    fn what_is_no_regular_file_is_not_opened() {
+        let dir = root();
+        std::fs::remove_file(dir.path().join("etc/passwd")).unwrap();
+        let fd = File::open(dir.path()).unwrap();
+        rustix::fs::mknodat(&fd, "etc/passwd", FileType::Fifo, Mode::RUSR, 0).unwrap();
+        assert!(matches!(resolve(fd.as_fd(), None, &[]), Err(UserError::Read { .. })));
     }
 
     #[test]

@@ -35,10 +35,12 @@ pub(super) fn mounts(
         });
     }
     let declared = config.config().as_ref().and_then(|config| config.volumes().clone()).unwrap_or_default();
+    if declared.len() > MOST_VOLUMES {
+        return Err(CreateError::TooManyVolumes(declared.len()));
+    }
     for path in declared {
-        let path = PathBuf::from(path);
-        // An image cannot ask for its own root, or for what has no absolute name.
-        if path.is_absolute() && path != Path::new("/") && !taken(&mounts, &path) {
+        let path = declared_volume(path)?;
+        if !taken(&mounts, &path) {
             mounts.push(volume(random_hex()?, true, path, &VolumeOptions::default()));
         }
     }
@@ -54,6 +56,20 @@ pub(super) fn mounts(
         }
     }
     Ok(mounts)
+}
+
+/// No image needs more volumes of its own.
+const MOST_VOLUMES: usize = 256;
+
+/// A place for a volume, as an image declares it: understood as `-v` understands it, and never one that the sandbox's
+/// own protection depends on.
+fn declared_volume(path: String) -> Result<PathBuf, CreateError> {
+    let refused = |path: String| CreateError::DeclaredVolume(path.chars().take(200).collect());
+    let Ok(VolumeArg { source: VolumeSource::Anonymous, destination, .. }) = path.parse::<VolumeArg>() else {
+        return Err(refused(path));
+    };
+    let protected = ["/proc", "/sys", "/dev"].iter().any(|taken| destination.starts_with(taken));
+    if protected || path.len() > 4095 { Err(refused(path)) } else { Ok(destination) }
 }
 
 fn asked(wanted: &VolumeArg) -> Result<Mount, CreateError> {

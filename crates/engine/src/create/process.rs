@@ -37,7 +37,11 @@ pub(super) fn process(
     Ok(ProcessSettings {
         args,
         entrypoint_len,
-        env: merge_env(defaults.env().clone().unwrap_or_default(), &request.env),
+        // Some images have variables without a value, which no process can have.
+        env: merge_env(
+            defaults.env().iter().flatten().filter(|entry| entry.contains('=')).cloned().collect(),
+            &request.env,
+        ),
         cwd,
         user: set(&request.user).or_else(|| set(defaults.user())),
         stop_signal: stop_signal.number(),

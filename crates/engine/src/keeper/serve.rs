@@ -36,6 +36,9 @@ const SHORT_LIFE: Duration = Duration::from_millis(500);
 /// How long to wait for whoever is the parent to reap a workload that is not our child.
 const REAPING: Duration = Duration::from_secs(10);
 
+/// So many chunks are read after the workload's end: twice what the kernel lets a FIFO hold (pipe(7)).
+const MOST_LEFT_CHUNKS: usize = 64;
+
 impl Serving {
     /// Serves until the workload has ended and all its output is read. Returns its exit status, 128 + N after signal
     /// N; `None` when nobody can tell.
@@ -53,7 +56,11 @@ impl Serving {
         // All writers died with the workload's first process, which takes its PID namespace with it.
         for output in &mut self.outputs {
             output.look_again();
-            while output.take(&mut self.log, |stream, bytes| clients.output(stream, bytes)) {
+            // More than a FIFO can hold was written after the end: by one who was handed its end and goes on for ever.
+            for _ in 0..MOST_LEFT_CHUNKS {
+                if !output.take(&mut self.log, |stream, bytes| clients.output(stream, bytes)) {
+                    break;
+                }
                 let patience = Instant::now() + Duration::from_secs(5);
                 while !clients.keep_up() && Instant::now() < patience {
                     clients.talk(true);

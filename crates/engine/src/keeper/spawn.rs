@@ -5,8 +5,9 @@ use super::report::{self, KeeperFailure};
 use crate::attach::{AttachError, AttachStreams, Connection};
 use crate::dirs::Dirs;
 use crate::failure::Failure;
+use crate::process::own_file;
 use crate::recover::idle_lock;
-use crate::sandbox::{KeeperLock, Locked, Sandbox};
+use crate::sandbox::{KeeperLock, Locked, Sandbox, private_dir};
 use gaufre_runtime::sealed_exe;
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -120,7 +121,7 @@ fn make_run_directory(path: &Path) -> Result<(), SpawnError> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(fail(error)),
         _ => {}
     }
-    fs::create_dir_all(path).map_err(fail)
+    private_dir(path).map_err(fail)
 }
 
 /// Gives a sandbox whose keeper has died another one, which serves it on or takes it down.
@@ -150,7 +151,7 @@ fn start_keeper(
     inherited.extend(client.map(AsFd::as_fd));
     let mut command = Command::new(format!("/proc/self/fd/{}", exe.as_raw_fd()));
     // The keeper's own /proc/self/exe is the sealed copy; by this name it still knows the file.
-    command.arg0(std::env::current_exe()?);
+    command.arg0(own_file()?);
     command.arg("keeper").arg(&dirs.root).arg(&dirs.run).arg(sandbox.id().as_str()).arg(task);
     command.args(inherited.iter().map(|fd| fd.as_raw_fd().to_string()));
     command.stderr(open_log(&sandbox.keeper_log_path()).map_or_else(|_| Stdio::null(), Stdio::from));

@@ -7,8 +7,8 @@ use rustix::fs::{FlockOperation, Mode, OFlags, flock, open};
 use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::symlink;
-use std::path::PathBuf;
+use std::os::unix::fs::{DirBuilderExt, symlink};
+use std::path::{Path, PathBuf};
 
 /// The sandboxes below one root.
 #[derive(Debug)]
@@ -104,7 +104,7 @@ impl<'a> Catalog<'a> {
         let id = definition.id.clone();
         let durable = !definition.settings.remove_on_exit;
         let create = |path: PathBuf| {
-            fs::create_dir_all(&path).map_err(|source| RegisterError::Create { path: path.clone(), source })
+            private_dir(&path).map_err(|source| RegisterError::Create { path: path.clone(), source })
         };
         let _lock = self.lock_names()?;
         self.check_name_is_free(&definition.name)?;
@@ -217,7 +217,7 @@ impl<'a> Catalog<'a> {
 
     pub(super) fn lock_names(&self) -> Result<OwnedFd, RegisterError> {
         let names = self.dirs.root.join(NAMES);
-        fs::create_dir_all(&names).map_err(|source| RegisterError::Create { path: names, source })?;
+        private_dir(&names).map_err(|source| RegisterError::Create { path: names, source })?;
         let path = self.dirs.lock("names.lock");
         let fail =
             |errno: rustix::io::Errno| RegisterError::Create { path: path.clone(), source: errno.into() };
@@ -228,6 +228,11 @@ impl<'a> Catalog<'a> {
     }
 }
 
+/// Nobody but root has business here: what lies below are secrets in environments, and set-user-ID programs of images.
+pub(crate) fn private_dir(path: &Path) -> io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
 fn ids_in(path: PathBuf) -> Result<Vec<SandboxId>, FindError> {
     Ok(entries(&path)
         .map_err(|source| FindError::List { path, source })?
@@ -236,7 +241,7 @@ fn ids_in(path: PathBuf) -> Result<Vec<SandboxId>, FindError> {
         .collect())
 }
 
-pub(super) fn entries(path: &std::path::Path) -> io::Result<Vec<fs::DirEntry>> {
+pub(super) fn entries(path: &Path) -> io::Result<Vec<fs::DirEntry>> {
     match fs::read_dir(path) {
         Ok(entries) => entries.collect(),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),

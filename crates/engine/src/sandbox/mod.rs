@@ -11,7 +11,7 @@ mod record;
 mod state;
 
 pub use catalog::FindError;
-pub(crate) use catalog::{Catalog, RegisterError};
+pub(crate) use catalog::{Catalog, RegisterError, private_dir};
 pub use definition::{Definition, ImageRef, Mount, MountSource, ProcessSettings};
 pub use handle::{Sandbox, Status};
 pub use id::SandboxId;

@@ -2,8 +2,9 @@
 
 use rustix::fs::{CWD, RenameFlags};
 use serde::{Serialize, de::DeserializeOwned};
-use std::fs::{self, File};
+use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 /// A record could not be read or written.
@@ -52,7 +53,9 @@ pub(crate) fn replace_json<T: Serialize>(path: &Path, value: &T, durable: bool) 
     let bytes = serde_json::to_vec(value).map_err(|error| fail(error.into()))?;
     let temporary = path.with_extension(format!("{}.tmp", std::process::id()));
     let written = (|| {
-        let mut file = File::create(&temporary)?;
+        // Environments hold secrets: nobody else reads this.
+        let mut file =
+            OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
         file.write_all(&bytes)?;
         if durable {
             file.sync_data()?;

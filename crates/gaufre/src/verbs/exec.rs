@@ -61,6 +61,8 @@ pub(crate) fn execute(args: &Args, global: &Global) -> Result<u8> {
         privileged: args.privileged,
     };
     let engine = global.engine()?;
+    // From here on as a program that the container cannot reach for writing.
+    gaufre_engine::seal()?;
     if args.detach {
         engine.exec_detached(container, &request)?;
         return Ok(0);
