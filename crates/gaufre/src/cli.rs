@@ -19,7 +19,7 @@ use crate::verbs;
     args_override_self = true
 )]
 #[command(disable_help_subcommand = true, subcommand_value_name = "VERB", subcommand_help_heading = "Verbs")]
-#[command(after_help = "Run 'gaufre VERB --help' for what a verb does and takes.")]
+#[command(after_help = "Run 'gaufre help VERB' for what a verb does and takes.")]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) global: Global,
@@ -44,14 +44,29 @@ pub(crate) struct Global {
 }
 
 impl Global {
+    /// What to tell after a failure: a directory that was named and that cannot be, or none.
+    pub(crate) fn hint(&self) -> Option<&'static str> {
+        let named = [
+            self.directory(self.root.as_ref(), "GAUFRE_ROOT"),
+            self.directory(self.run.as_ref(), "GAUFRE_RUN"),
+        ];
+        // The engine makes what is missing.
+        let unusable = named.iter().flatten().any(|dir| !dir.is_dir());
+        unusable.then_some("Name writable directories with --root and --run.")
+    }
+
+    fn directory(&self, flag: Option<&PathBuf>, variable: &str) -> Option<PathBuf> {
+        let from_env = || std::env::var_os(variable).filter(|dir| !dir.is_empty()).map(PathBuf::from);
+        flag.cloned().or_else(from_env)
+    }
+
     /// The engine on the store that was asked for.
     ///
     /// # Errors
     /// When the store cannot be used, or we are not root.
     pub(crate) fn engine(&self) -> Result<Engine> {
-        let from_env = |name: &str| std::env::var_os(name).filter(|dir| !dir.is_empty()).map(PathBuf::from);
-        let root = self.root.clone().or_else(|| from_env("GAUFRE_ROOT"));
-        let run = self.run.clone().or_else(|| from_env("GAUFRE_RUN"));
+        let root = self.directory(self.root.as_ref(), "GAUFRE_ROOT");
+        let run = self.directory(self.run.as_ref(), "GAUFRE_RUN");
         Ok(Engine::open(EngineOptions { root, run })?)
     }
 }

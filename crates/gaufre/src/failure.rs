@@ -72,6 +72,12 @@ impl CliError {
         self
     }
 
+    /// Adds what the user can do, unless that is known already.
+    pub(crate) fn with_fallback_hint(mut self, hint: Option<&str>) -> Self {
+        self.hint = self.hint.or_else(|| hint.map(str::to_owned));
+        self
+    }
+
     /// Ends the program with this code instead.
     pub(crate) fn with_exit_code(mut self, exit_code: u8) -> Self {
         self.exit_code = exit_code;
@@ -111,7 +117,7 @@ impl fmt::Display for CliError {
         f.write_str("Error")?;
         let mut last = String::new();
         for cause in self.chain.chain() {
-            let message = cause.to_string();
+            let message = printable(&cause.to_string());
             if message != last {
                 write!(f, ": {message}")?;
             }
@@ -122,6 +128,21 @@ impl fmt::Display for CliError {
             None => Ok(()),
         }
     }
+}
+
+/// More of one cause is not printed.
+const MAX_CAUSE_CHARS: usize = 1000;
+
+/// A cause may quote what an image or a registry holds: nothing in it works the terminal, and nothing is without end.
+fn printable(text: &str) -> String {
+    let mut printable = String::new();
+    for c in text.chars().take(MAX_CAUSE_CHARS) {
+        if c.is_control() { printable.extend(c.escape_default()) } else { printable.push(c) }
+    }
+    if text.chars().nth(MAX_CAUSE_CHARS).is_some() {
+        printable.push_str("...");
+    }
+    printable
 }
 
 /// Does `verb` to each of `targets`; goes on past a failure, prints each, and fails like the last.
@@ -166,6 +187,12 @@ mod tests {
         let expect =
             "Error: cannot start web: no such file\nhint: look for the command with `gaufre image ls`";
         assert_eq!(error.to_string(), expect);
+    }
+
+    #[test]
+    fn what_a_cause_quotes_neither_works_the_terminal_nor_goes_on_for_ever() {
+        let shown = CliError::new(format_args!("bad name a\u{1b}[2J\nb{}", "x".repeat(5000))).to_string();
+        assert!(shown.starts_with("Error: bad name a\\u{1b}[2J\\nbxx") && shown.len() < 1100, "{shown}");
     }
 
     #[test]

@@ -24,9 +24,10 @@ fn main() -> ExitCode {
     if let Some(code) = hidden::dispatch() {
         return code;
     }
-    let cli = match Cli::try_parse() {
+    let args = usage::help_as_flag(std::env::args_os().collect());
+    let cli = match Cli::try_parse_from(&args) {
         Ok(cli) => cli,
-        Err(error) => return usage::explain(&error, std::env::args_os()).into(),
+        Err(error) => return usage::explain(&error, args.into_iter()).into(),
     };
     tracing_subscriber::fmt()
         .with_max_level(cli.global.log_level)
@@ -40,8 +41,9 @@ fn main() -> ExitCode {
         Ok(code) => code.into(),
         Err(error) if error.is_broken_pipe() => session::die_of_broken_pipe(),
         Err(error) => {
-            error.print();
-            error.exit_code().into()
+            let code = error.exit_code();
+            error.with_fallback_hint(cli.global.hint()).print();
+            code.into()
         }
     }
 }

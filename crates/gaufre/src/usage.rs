@@ -34,6 +34,15 @@ const NOT_SUPPORTED: [(&str, &str); 21] = [
     ("--storage-driver", "gaufre chooses how it stores layers"),
 ];
 
+/// `gaufre help VERB` is `gaufre VERB --help`.
+pub(crate) fn help_as_flag(mut args: Vec<OsString>) -> Vec<OsString> {
+    if args.get(1).is_some_and(|word| word == "help") {
+        args.remove(1);
+        args.push("--help".into());
+    }
+    args
+}
+
 /// Prints what is wrong, or the help that was asked for, and gives the code to exit with.
 pub(crate) fn explain(error: &clap::Error, args: impl Iterator<Item = OsString>) -> u8 {
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
@@ -151,6 +160,15 @@ mod tests {
         );
         assert_eq!(said(&["run"]), "IMAGE is missing | gaufre run");
         assert_eq!(said(&["--root", "/x", "system", "xyzzy"]), "unknown verb 'xyzzy' | gaufre system");
+    }
+
+    #[test]
+    fn help_is_a_verb_too() {
+        let flagged = |words: &str| help_as_flag(words.split(' ').map(OsString::from).collect());
+        assert_eq!(flagged("gaufre help run"), ["gaufre", "run", "--help"]);
+        assert_eq!(flagged("gaufre help system df"), ["gaufre", "system", "df", "--help"]);
+        assert_eq!(flagged("gaufre help"), ["gaufre", "--help"]);
+        assert_eq!(flagged("gaufre run help"), ["gaufre", "run", "help"]);
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 use std::str::FromStr;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::failure::{CliError, Result};
 
@@ -75,7 +75,7 @@ impl Template {
         for part in &self.0 {
             match part {
                 Part::Text(literal) => text.push_str(literal),
-                Part::Field { path, json } => text.push_str(&show(find(value, path)?, *json)),
+                Part::Field { path, json } => text.push_str(&field(value, path, *json)?),
             }
         }
         Ok(text)
@@ -91,7 +91,7 @@ impl Template {
     /// # Errors
     /// A field that `value` does not have.
     pub(crate) fn cells(&self, value: &Value) -> Result<Vec<String>> {
-        self.fields().map(|(path, json)| Ok(show(find(value, path)?, json))).collect()
+        self.fields().map(|(path, json)| field(value, path, json)).collect()
     }
 
     fn fields(&self) -> impl Iterator<Item = (&Vec<String>, bool)> {
@@ -102,16 +102,55 @@ impl Template {
     }
 }
 
-fn find<'v>(value: &'v Value, path: &[String]) -> Result<&'v Value> {
-    path.iter().try_fold(value, |value, name| {
-        let missing = || CliError::new(format_args!("there is no field '.{}' to print", path.join(".")));
-        match value {
-            Value::Object(fields) => fields.get(name).ok_or_else(missing),
+/// What is shown for a field.
+fn field(value: &Value, path: &[String], json: bool) -> Result<String> {
+    let mut found = value;
+    for (depth, name) in path.iter().enumerate() {
+        let parent = depth.checked_sub(1).and_then(|depth| path.get(depth)).map_or("", String::as_str);
+        found = match found {
+            Value::Object(fields) => match fields.get(name) {
+                Some(field) => field,
+                None if may_be_absent(parent, name) => &Value::Null,
+                None => return Err(no_field(path, depth, Some(fields))),
+            },
             // As in Go: a field of nothing is nothing.
-            Value::Null => Ok(&Value::Null),
-            _ => Err(missing()),
-        }
-    })
+            Value::Null => &Value::Null,
+            _ => return Err(no_field(path, depth, None)),
+        };
+    }
+    let name = path.last().map_or("", String::as_str);
+    Ok(if found.is_null() && !json { empty(name).to_owned() } else { show(found, json) })
+}
+
+/// Fields of an image's config that its maker may have left out (config.md of the image specification), and entries of
+/// what users choose the names in.
+fn may_be_absent(parent: &str, name: &str) -> bool {
+    match parent {
+        "Config" => LISTS.contains(&name) || MAPS.contains(&name) || WORDS.contains(&name),
+        "Labels" | "Annotations" => true,
+        _ => false,
+    }
+}
+
+const LISTS: [&str; 4] = ["Cmd", "Entrypoint", "Env", "OnBuild"];
+const MAPS: [&str; 3] = ["ExposedPorts", "Labels", "Volumes"];
+const WORDS: [&str; 3] = ["StopSignal", "User", "WorkingDir"];
+
+/// What Go prints for a field of this name that holds nothing.
+fn empty(name: &str) -> &'static str {
+    match name {
+        name if LISTS.contains(&name) => "[]",
+        name if MAPS.contains(&name) => "map[]",
+        _ => "",
+    }
+}
+
+fn no_field(path: &[String], depth: usize, known: Option<&Map<String, Value>>) -> CliError {
+    let error = CliError::new(format_args!("there is no field '.{}' to print", path.join(".")));
+    let Some(known) = known.filter(|known| !known.is_empty()) else { return error };
+    let parent = path.get(..depth).unwrap_or_default().join(".");
+    let names: Vec<&str> = known.keys().map(String::as_str).collect();
+    error.with_hint(format!("the fields of '.{parent}' are {}", names.join(", ")))
 }
 
 fn show(value: &Value, json: bool) -> String {
@@ -169,7 +208,7 @@ mod tests {
     fn fields_are_printed_as_go_prints_them() {
         assert_eq!(render("{{.Name}}\\t{{ .State.Pid }}!").unwrap(), "web\t7!");
         assert_eq!(render("{{.State.Running}} {{.Labels}} {{.Args}}").unwrap(), "true map[a:b c:d] [-x y]");
-        assert_eq!(render("{{.Ports.x}}").unwrap(), "<nil>");
+        assert_eq!(render("{{.Ports.x}}{{.Ports}}").unwrap(), "");
         assert_eq!(render("{{json .Args}} {{json .Name}}").unwrap(), "[\"-x\",\"y\"] \"web\"");
         assert_eq!(render("plain }} text").unwrap(), "plain }} text");
     }
@@ -190,8 +229,19 @@ mod tests {
     }
 
     #[test]
-    fn a_field_that_does_not_exist_is_named() {
-        assert!(render("{{.State.Foo}}").unwrap_err().contains("'.State.Foo'"));
+    fn what_an_image_may_leave_out_is_shown_as_go_shows_nothing() {
+        let image = json!({"Config": {"Env": null, "Labels": {"a": "b"}}});
+        let shown = |text: &str| text.parse::<Template>().unwrap().render(&image);
+        let template = "{{.Config.Entrypoint}}|{{.Config.Env}}|{{.Config.Volumes}}|{{.Config.User}}|{{.Config.Labels.x}}|{{json .Config.Cmd}}";
+        assert_eq!(shown(template).unwrap(), "[]|[]|map[]|||null");
+        assert!(shown("{{.Config.Entrypoints}}").unwrap_err().to_string().contains("'.Config.Entrypoints'"));
+    }
+
+    #[test]
+    fn a_field_that_does_not_exist_is_named_with_those_that_do() {
+        let refusal = render("{{.State.Foo}}").unwrap_err();
+        assert!(refusal.contains("'.State.Foo'"), "{refusal}");
+        assert!(refusal.contains("the fields of '.State' are Pid, Running"), "{refusal}");
         assert!(render("{{.Name.Foo}}").is_err());
     }
 

@@ -9,7 +9,7 @@ use crate::output::{self, Format};
 /// Print what gaufre finds on this machine and how it uses it
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// json, or a template such as '{{.host.kernel}}'
+    /// json, or a template such as '{{.kernel}}'
     #[arg(short, long)]
     format: Option<String>,
 }
