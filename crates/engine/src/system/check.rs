@@ -5,6 +5,7 @@ use crate::engine::Engine;
 use crate::sandbox::FindError;
 use gaufre_net::Net;
 use serde::Serialize;
+use std::time::Duration;
 
 /// What a check found.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -15,6 +16,19 @@ pub struct CheckReport {
     pub unrepaired: Vec<String>,
     /// What was looked at, in words for the user.
     pub checked: Vec<String>,
+}
+
+/// What is wrong with the network and stays so: a sandbox that ends while we look has lost its interface before its keeper
+/// has said so.
+fn lasting_faults(net: &Net) -> Result<Vec<String>, SystemError> {
+    let check = || net.check().map_err(|error| SystemError::Check(error.into()));
+    let mut faults = check()?;
+    if !faults.is_empty() {
+        std::thread::sleep(Duration::from_millis(300));
+        let still = check()?;
+        faults.retain(|fault| still.contains(fault));
+    }
+    Ok(faults)
 }
 
 impl Engine {
@@ -70,6 +84,7 @@ impl Engine {
                 report.problems.push(format!("address {} belongs to no sandbox that runs", attachment.ip));
             }
         }
+        report.problems.extend(lasting_faults(&net)?);
         if repair {
             net.gc(&live.iter().map(String::as_str).collect::<Vec<_>>())?;
             if let Err(error) = net.reconcile() {
