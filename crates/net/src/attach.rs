@@ -63,16 +63,16 @@ pub struct Attached {
 #[derive(Debug, thiserror::Error)]
 pub enum AttachError {
     /// An id that cannot name a file.
-    #[error("`{0}` cannot name a sandbox")]
+    #[error("`{0}` cannot name a container")]
     BadId(String),
     /// It is connected already.
-    #[error("sandbox {0} is connected to the bridge already")]
+    #[error("container {0} is connected to the bridge already")]
     Attached(String),
     /// A port cannot be published.
     #[error(transparent)]
     Port(#[from] PortError),
     /// A port has been published by another sandbox whose keeper is gone.
-    #[error("port {port} of the host is published by sandbox {by}")]
+    #[error("port {port} of the host is published by container {by}")]
     Published {
         /// The mapping that was asked for.
         port: PortMapping,
@@ -83,10 +83,10 @@ pub enum AttachError {
     #[error("every address of {0} is in use")]
     Full(Subnet),
     /// The bridge is not there and cannot be made.
-    #[error("cannot set up the network of the sandboxes")]
+    #[error("cannot set up the network of the containers")]
     Bridge(#[from] BridgeError),
     /// The files under `<run>/net` cannot be used.
-    #[error("cannot record the network of sandbox {id}")]
+    #[error("cannot record the network of container {id}")]
     State {
         /// The sandbox.
         id: String,
@@ -95,7 +95,7 @@ pub enum AttachError {
         source: StateError,
     },
     /// The sandbox's own network namespace refused.
-    #[error("cannot connect sandbox {id}")]
+    #[error("cannot connect container {id}")]
     Netns {
         /// The sandbox.
         id: String,
@@ -104,7 +104,7 @@ pub enum AttachError {
         source: NetnsError,
     },
     /// The kernel refused.
-    #[error("cannot connect sandbox {id}")]
+    #[error("cannot connect container {id}")]
     Kernel {
         /// The sandbox.
         id: String,
@@ -126,7 +126,7 @@ impl AttachError {
                 Some("publish it on an IPv4 address, or on none for all of them")
             }
             AttachError::Port(PortError::NotOurs(_)) => Some("`ip addr` lists this machine's addresses"),
-            AttachError::Published { .. } => Some("stop or remove that sandbox, or publish another port"),
+            AttachError::Published { .. } => Some("stop or remove that container, or publish another port"),
             AttachError::Bridge(BridgeError::NoSubnet) => Some(
                 "a route to 10.0.0.0/8 and all of 172.16.0.0/12 and 192.168.0.0/16 leaves nothing; narrow one of them",
             ),

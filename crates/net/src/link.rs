@@ -176,12 +176,12 @@ impl Socket {
     /// Gives `eth0` of this namespace its address and default route, and switches loopback on.
     pub(crate) fn configure_inside(&self, address: Ipv4Addr, subnet: Subnet) -> Result<(), NetlinkError> {
         let Some(index) = self.interface_index(INSIDE).map_err(|source| NetlinkError {
-            doing: format!("find {INSIDE} in the sandbox"),
+            doing: format!("find {INSIDE} in the container"),
             explanation: None,
             source,
         })?
         else {
-            return Err(NetlinkError::new(&format!("find {INSIDE} in the sandbox"), Errno::NODEV));
+            return Err(NetlinkError::new(&format!("find {INSIDE} in the container"), Errno::NODEV));
         };
         let mut requests = Requests::default();
         push_loopback_up(&mut requests);

@@ -12,10 +12,10 @@ use crate::netlink::{NetlinkError, Socket};
 #[derive(Debug, thiserror::Error)]
 pub enum NetnsError {
     /// It cannot be entered (setns(2) needs `CAP_SYS_ADMIN`), or not be left again.
-    #[error("cannot enter the network namespace of the sandbox")]
+    #[error("cannot enter the network namespace of the container")]
     Enter(#[source] io::Error),
     /// The kernel refused a change inside it.
-    #[error("cannot set up the network inside the sandbox")]
+    #[error("cannot set up the network inside the container")]
     Configure(#[source] NetlinkError),
 }
 

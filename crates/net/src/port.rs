@@ -100,9 +100,9 @@ fn parse(text: &str) -> Result<Vec<PortMapping>, String> {
         Some((ports, protocol)) => (ports, parse_protocol(protocol)?),
     };
     let (host_ip, host, container) = split(ports)?;
-    let (first, last) = parse_range(container, "sandbox")?;
+    let (first, last) = parse_range(container, "container")?;
     if first == 0 {
-        return Err("a port of the sandbox is between 1 and 65535".to_owned());
+        return Err("a port of the container is between 1 and 65535".to_owned());
     }
     let picked = host.is_none_or(|host| host.is_empty() || host == "0");
     let host_first = match host {
@@ -202,9 +202,9 @@ mod tests {
     #[test]
     fn a_publish_text_that_means_nothing_is_refused_with_itself_and_the_reason() {
         for (text, reason) in [
-            ("", "`` is not a port of the sandbox"),
+            ("", "`` is not a port of the container"),
             ("http", "`http` is not a port"),
-            ("8080:", "`` is not a port of the sandbox"),
+            ("8080:", "`` is not a port of the container"),
             ("8080:0", "between 1 and 65535"),
             ("70000:80", "`70000` is not a port of the host"),
             ("+1:80", "`+1` is not a port"),

@@ -19,7 +19,7 @@ pub struct DetachErrors(Vec<DetachError>);
 #[derive(Debug, thiserror::Error)]
 pub enum DetachError {
     /// The published ports of a sandbox are still there.
-    #[error("cannot take back the published ports of sandbox {id}")]
+    #[error("cannot take back the published ports of container {id}")]
     Ports {
         /// The sandbox.
         id: String,
@@ -37,10 +37,10 @@ pub enum DetachError {
         source: NetlinkError,
     },
     /// The bridge, its table or its settings are still there.
-    #[error("cannot take down the network of the sandboxes")]
+    #[error("cannot take down the network of the containers")]
     Bridge(#[from] BridgeError),
     /// The files under `<run>/net` cannot be used.
-    #[error("cannot forget the network of the sandboxes")]
+    #[error("cannot forget the network of the containers")]
     State(#[from] StateError),
 }
 

@@ -40,7 +40,7 @@ pub enum PortError {
     #[error("{0} is not an address of this machine, so no port can be published on it")]
     NotOurs(Ipv4Addr),
     /// An IPv6 address: sandboxes on the bridge have none.
-    #[error("cannot publish a port on [{0}]: sandboxes on the bridge have IPv4 addresses only")]
+    #[error("cannot publish a port on [{0}]: containers on the bridge have IPv4 addresses only")]
     Ipv6(std::net::Ipv6Addr),
     /// Any other refusal.
     #[error("cannot reserve port {port}/{protocol} of the host")]

@@ -17,7 +17,7 @@ pub struct Subnet {
 
 /// A text that is not a usable IPv4 network.
 #[derive(Debug, thiserror::Error)]
-#[error("`{0}` is not an IPv4 network with room for sandboxes, such as 10.207.0.0/16")]
+#[error("`{0}` is not an IPv4 network with room for containers, such as 10.207.0.0/16")]
 pub struct BadSubnet(String);
 
 impl Subnet {

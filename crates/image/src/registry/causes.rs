@@ -7,7 +7,14 @@ use std::error::Error;
 use std::fmt;
 
 /// Says nothing that the error around it does not.
-const NOISE: [&str; 3] = ["error sending request", "client error", "error trying to connect"];
+const NOISE: [&str; 6] = [
+    "error sending request",
+    "client error",
+    "error trying to connect",
+    "tcp connect error",
+    "dns error",
+    "error resolving DNS",
+];
 
 /// The causes that tell something, outermost first.
 #[derive(Debug)]
@@ -32,7 +39,9 @@ impl Causes {
             }
             texts.push(cause);
         }
-        let told = |text: &String| !text.is_empty() && !NOISE.iter().any(|noise| text.starts_with(noise));
+        // hyper adds the kind in parentheses.
+        let bare = |text: &str| text.split_once(" (").map_or(text, |(bare, _)| bare).to_owned();
+        let told = |text: &String| !text.is_empty() && !NOISE.contains(&bare(text).as_str());
         let kept: Vec<String> = texts.iter().filter(|text| told(text)).cloned().collect();
         let kept = if kept.is_empty() { texts } else { kept };
         let nested =
@@ -77,7 +86,7 @@ mod tests {
             "lookup: refused",
             "refused",
         ]);
-        assert_eq!(told, ["dns error", "lookup", "refused"]);
+        assert_eq!(told, ["lookup", "refused"]);
         assert_eq!(causes(&["a (no such host) b", "no such host"]), ["a (no such host) b"]);
         assert_eq!(causes(&["broken", "broken"]), ["broken"]);
         assert_eq!(causes(&["client error (Connect)"]), ["client error (Connect)"]);
