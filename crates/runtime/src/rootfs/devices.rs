@@ -6,11 +6,13 @@ use std::path::{Path, PathBuf};
 use oci_spec::runtime::{LinuxDevice, LinuxDeviceType};
 use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Uid};
 use rustix::io::Errno;
+use rustix::mount::MountAttrFlags;
 
 use super::bind::clone_tree;
 use super::filesystem::attach;
 use super::root::{Links, Root, open_child};
 use crate::step::{Step, StepError};
+use crate::sys::mount::{MountAttr, mount_setattr};
 
 /// One device node to be made.
 #[derive(Clone, Debug)]
@@ -111,7 +113,8 @@ fn accept_existing(dir: impl AsFd, name: &Path, device: &DevicePlan) -> Result<(
     Err(StepError::rule(what()))
 }
 
-/// Where making a node is forbidden, the host's own of the same name and number is bound.
+/// Where making a node is forbidden, the host's own of the same name and number is bound, read-only: the device works
+/// all the same, but the mode and owner of the host's node stay as they are.
 fn bind_host_device(root: &Root, device: &DevicePlan) -> Result<(), StepError> {
     let what = || format!("could not make the device {}", device.path.display());
     let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -121,7 +124,14 @@ fn bind_host_device(root: &Root, device: &DevicePlan) -> Result<(), StepError> {
         return Err(StepError::new(what(), Errno::PERM));
     }
     let target = root.ensure_file(&device.path, Links::Refused)?;
-    attach(clone_tree(&host, false).step(what)?, &target).step(what)
+    let tree = clone_tree(&host, false).step(what)?;
+    let attr = MountAttr {
+        set: MountAttrFlags::MOUNT_ATTR_RDONLY.bits().into(),
+        propagation: libc::MS_PRIVATE,
+        ..MountAttr::default()
+    };
+    mount_setattr(tree.as_fd(), false, &attr).step(what)?;
+    attach(tree, &target).step(what)
 }
 
 /// Makes the links of /dev where nothing of that name exists; what exists stays as it is.

@@ -33,7 +33,11 @@ impl NullDevice {
             return Err(StepError::rule("the host's /dev/null is not the null device"));
         }
         let tree = clone_tree(&fd, false).step(what)?;
-        let attr = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NOEXEC;
+        // Read-only, which leaves reading and writing the device alone: the node is the host's own inode, and its
+        // mode and owner must not change.
+        let attr = MountAttrFlags::MOUNT_ATTR_RDONLY
+            | MountAttrFlags::MOUNT_ATTR_NOSUID
+            | MountAttrFlags::MOUNT_ATTR_NOEXEC;
         let attr =
             MountAttr { set: attr.bits().into(), propagation: libc::MS_PRIVATE, ..MountAttr::default() };
         mount_setattr(tree.as_fd(), false, &attr).step(what)?;

@@ -56,6 +56,35 @@ fn a_dev_null_of_the_image_never_serves_as_a_mask() {
     assert_eq!(bundle.stdout(), "0\n");
 }
 
+/// A masked file is the host's null device: what is done to it must not be done to the host.
+#[test]
+fn the_mode_of_a_masked_file_cannot_be_changed_and_the_host_s_null_device_keeps_its_own() {
+    let script = "chmod 0600 /masked; chown 7:7 /masked; echo x > /masked && cat /masked && echo works";
+    let bundle = Bundle::sh(script).with("/linux/maskedPaths", json!(["/masked"]));
+    fs::write(bundle.rootfs().join("masked"), "secret").unwrap();
+    let outcome = null_device_is_unharmed(|| bundle.run());
+    assert_eq!(outcome.stdout, "works\n", "{outcome:?}");
+    assert_eq!(outcome.stderr.matches("Read-only file system").count(), 2, "{outcome:?}");
+}
+
+/// Checks that the host's /dev/null is as before, and makes it so for the tests to come where it is not.
+fn null_device_is_unharmed<T>(attack: impl FnOnce() -> T) -> T {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    let owner_and_mode = || {
+        let meta = fs::symlink_metadata("/dev/null").unwrap();
+        (meta.uid(), meta.gid(), meta.mode())
+    };
+    let before = owner_and_mode();
+    let result = attack();
+    let after = owner_and_mode();
+    if after != before {
+        std::os::unix::fs::chown("/dev/null", Some(before.0), Some(before.1)).unwrap();
+        fs::set_permissions("/dev/null", fs::Permissions::from_mode(before.2 & 0o7777)).unwrap();
+    }
+    assert_eq!(after, before, "the host's null device was changed");
+    result
+}
+
 /// CVE-2025-52565.
 #[test]
 fn a_console_that_is_a_link_is_refused() {
