@@ -33,7 +33,8 @@ pub(super) fn effective(rules: &[LinuxDeviceCgroup]) -> Vec<LinuxDeviceCgroup> {
 
 fn always_allowed() -> impl Iterator<Item = LinuxDeviceCgroup> {
     use LinuxDeviceType::{B, C};
-    let usable = [(1, 3), (1, 5), (1, 7), (1, 8), (1, 9), (5, 0), (5, 1), (5, 2)];
+    // Not 5:1: that is the host's console. A container's /dev/console is a terminal of its own devpts.
+    let usable = [(1, 3), (1, 5), (1, 7), (1, 8), (1, 9), (5, 0), (5, 2)];
     [rule(true, C, None, None, "m"), rule(true, B, None, None, "m")]
         .into_iter()
         .chain(usable.map(|(major, minor)| rule(true, C, Some(major), Some(minor), "rwm")))
@@ -108,6 +109,11 @@ mod tests {
     fn rules_read_as_the_kernel_writes_them() {
         let values: Vec<_> = default_rules().iter().map(|rule| v1_value(rule).unwrap()).collect();
         assert_eq!(values[..4], ["a", "c *:* m", "b *:* m", "c 1:3 rwm"]);
+    }
+
+    #[test]
+    fn the_host_s_console_is_not_among_the_defaults() {
+        assert!(!default_rules().iter().any(|rule| (rule.major(), rule.minor()) == (Some(5), Some(1))));
     }
 
     #[test]
