@@ -71,7 +71,7 @@ const TALKING: &[&str] = &[
     "mq_getsetattr", "mq_notify", "mq_open", "mq_timedreceive", "mq_timedreceive_time64", "mq_timedsend",
     "mq_timedsend_time64", "mq_unlink", "msgctl", "msgget", "msgrcv", "msgsnd", "recv", "recvfrom", "recvmmsg",
     "recvmmsg_time64", "recvmsg", "semctl", "semget", "semop", "semtimedop", "semtimedop_time64", "send", "sendmmsg",
-    "sendmsg", "sendto", "setsockopt", "shmat", "shmctl", "shmdt", "shmget", "shutdown", "socketcall", "socketpair",
+    "sendmsg", "sendto", "setsockopt", "shmat", "shmctl", "shmdt", "shmget", "shutdown", "socketpair",
 ];
 
 /// Calls that a capability opens.
@@ -114,6 +114,13 @@ const NEVER: &[&str] = &[
 /// The namespaces that clone(2) must not make: all `CLONE_NEW*` flags that fit its argument.
 const NAMESPACE_FLAGS: u64 = 0x7e02_0000;
 
+/// Families of sockets that nobody gets: VSOCK reaches the hypervisor's side, ALG the kernel's cryptography, of
+/// little use and with a history of holes.
+const REFUSED_FAMILIES: [u64; 2] = [libc::AF_VSOCK as u64, libc::AF_ALG as u64];
+
+/// `SYS_SOCKET` of linux/net.h: what socketcall(2) is asked to do.
+const SOCKETCALL_SOCKET: u64 = 1;
+
 /// The default profile for a process with these capabilities in its bounding set.
 ///
 /// clone3(2) passes its flags in memory, where a filter cannot see them: it answers ENOSYS, and C libraries use
@@ -131,9 +138,14 @@ pub fn default_profile(capabilities: &HashSet<Capability>) -> LinuxSeccomp {
         rules.push(allow(&["clone"], vec![no_namespace]));
         rules.push(deny(&["clone"], Vec::new()));
     }
-    // Sockets of every family but VSOCK (40), which would reach the hypervisor's side.
-    rules.push(allow(&["socket"], vec![arg(0, 40, None, LinuxSeccompOperator::ScmpCmpNe)]));
-    rules.push(deny(&["socket"], Vec::new()));
+    for family in REFUSED_FAMILIES {
+        rules.push(deny(&["socket"], vec![int_is(0, family)]));
+    }
+    rules.push(allow(&["socket"], Vec::new()));
+    // socketcall(2) of 32-bit x86 has its arguments in memory, where a filter cannot see the family. C libraries make
+    // sockets by socket(2) since Linux 4.3 has it there.
+    rules.push(deny(&["socketcall"], vec![int_is(0, SOCKETCALL_SOCKET)]));
+    rules.push(allow(&["socketcall"], Vec::new()));
     // personality(2): Linux, 32-bit Linux, both with the release of 2.6, and the question what it is.
     for persona in [0, 0x8, 0x20000, 0x20008, 0xffff_ffff] {
         rules.push(allow(&["personality"], vec![arg(0, persona, None, LinuxSeccompOperator::ScmpCmpEq)]));
@@ -166,6 +178,11 @@ fn rule(names: &[&str], action: LinuxSeccompAction, args: Vec<LinuxSeccompArg>) 
         rule = rule.args(args);
     }
     rule.build().unwrap_or_default()
+}
+
+/// Whether an argument that the kernel takes as an int is `value`: the kernel ignores the upper half of the register.
+fn int_is(index: usize, value: u64) -> LinuxSeccompArg {
+    arg(index, 0xffff_ffff, Some(value), LinuxSeccompOperator::ScmpCmpMaskedEq)
 }
 
 fn arg(index: usize, value: u64, value_two: Option<u64>, op: LinuxSeccompOperator) -> LinuxSeccompArg {

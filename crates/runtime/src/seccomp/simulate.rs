@@ -124,8 +124,19 @@ fn the_default_profile_answers_each_call_as_its_lists_say() {
     }
     assert_eq!(answer(&program, X86_64, 56, [0x11, 0, 0, 0, 0, 0]), ALLOW);
     assert_eq!(answer(&program, X86_64, 56, [0x1000_0000, 0, 0, 0, 0, 0]), ERRNO | 1);
-    assert_eq!(answer(&program, X86_64, 41, [40, 0, 0, 0, 0, 0]), ERRNO | 1);
-    assert_eq!(answer(&program, X86_64, 41, [2, 0, 0, 0, 0, 0]), ALLOW);
+    for (arch, socket) in [(X86_64, 41), (X86_64, 41 | 0x4000_0000), (X86, 359)] {
+        for family in [40, 38, 40 | 1 << 32, 38 | 1 << 32, 40 | u64::MAX << 32] {
+            let found = answer(&program, arch, socket, [family, 0, 0, 0, 0, 0]);
+            assert_eq!(found, ERRNO | 1, "{arch:#x} {family:#x}");
+        }
+        for family in [1, 2, 10, 16, 39, 41] {
+            assert_eq!(answer(&program, arch, socket, [family, 0, 0, 0, 0, 0]), ALLOW, "{arch:#x} {family}");
+        }
+    }
+    // socketcall: SOCKET, CONNECT, SOCKETPAIR.
+    for (what, expected) in [(1, ERRNO | 1), (3, ALLOW), (8, ALLOW)] {
+        assert_eq!(answer(&program, X86, 102, [what, 0, 0, 0, 0, 0]), expected, "socketcall {what}");
+    }
     assert_eq!(answer(&program, X86_64, 9999, [0; 6]), ERRNO | 38);
 }
 
