@@ -53,6 +53,9 @@ pub(crate) fn plan(
         }
         // With slashes, dots are part of names (interfaces, VLANs); without, dots are the separators.
         let path = if name.contains('/') { name.clone() } else { name.replace('.', "/") };
+        if path.split('/').any(|part| matches!(part, "" | "." | "..")) {
+            return Err(StepError::rule(format!("linux.sysctl: {name} is not the name of a setting")));
+        }
         settings.push(SysctlPlan { name: name.clone(), path: format!("sys/{path}"), value: value.clone() });
     }
     Ok(settings)

@@ -115,6 +115,22 @@ fn sysctls_of_own_namespaces_are_set_and_the_host_s_are_refused() {
 }
 
 #[test]
+fn a_sysctl_whose_name_leads_elsewhere_is_refused() {
+    let before = std::fs::read_to_string("/proc/sys/kernel/panic").unwrap();
+    for name in [
+        "net/../kernel/panic",
+        "net/./ipv4/ip_forward",
+        "net//ipv4/ip_forward",
+        "net..ipv4.ip_forward",
+        "net.",
+    ] {
+        let error = Bundle::sh("true").with("/linux/sysctl", json!({name: before.trim()})).failure();
+        assert!(error.contains(name) && error.contains("not the name"), "{error}");
+    }
+    assert_eq!(std::fs::read_to_string("/proc/sys/kernel/panic").unwrap(), before);
+}
+
+#[test]
 fn the_oom_score_is_adjusted() {
     let bundle = Bundle::sh("cat /proc/self/oom_score_adj").with("/process/oomScoreAdj", json!(321));
     assert_eq!(bundle.stdout(), "321\n");
