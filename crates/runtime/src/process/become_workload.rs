@@ -29,6 +29,7 @@ pub(crate) fn prepare(plan: &ProcessPlan, kept: &stdio::Kept) -> Result<(), Step
     if let Some(domain) = plan.personality {
         sys::exec::set_personality(domain).step(|| "could not set linux.personality")?;
     }
+    leave_session_keyring()?;
     enter_cwd(plan)?;
     kept.give_pipes_to(plan.uid, plan.gid)?;
     plan.capabilities.drop_bounding()?;
@@ -59,6 +60,15 @@ pub(crate) fn execute(
         Err(error) => error,
     };
     (Some(channel), error)
+}
+
+/// Leaves the caller's session keyring, whose keys the workload could use, for an empty one. A kernel without keys
+/// (ENOSYS) has none to hide; where a filter around us refuses the call (EPERM), it refuses the workload's as well.
+fn leave_session_keyring() -> Result<(), StepError> {
+    match sys::exec::join_new_session_keyring() {
+        Ok(()) | Err(Errno::NOSYS | Errno::PERM) => Ok(()),
+        Err(error) => Err(error).step(|| "could not make a session keyring"),
+    }
 }
 
 /// Enters `process.cwd`, resolved within the root and made where missing. A magic link (/proc/self/fd/N) is refused:

@@ -57,6 +57,13 @@ pub(crate) fn set_personality(domain: u32) -> rustix::io::Result<()> {
     checked(unsafe { libc::syscall(libc::SYS_personality, libc::c_ulong::from(domain)) }).map(drop)
 }
 
+/// keyctl(2) `KEYCTL_JOIN_SESSION_KEYRING` without a name: a new session keyring, empty, in place of the inherited one.
+pub(crate) fn join_new_session_keyring() -> rustix::io::Result<()> {
+    let no_name = std::ptr::null::<libc::c_char>();
+    // SAFETY: a null name is what asks for an anonymous keyring; nothing of ours is read or written.
+    checked(unsafe { libc::syscall(libc::SYS_keyctl, libc::KEYCTL_JOIN_SESSION_KEYRING, no_name) }).map(drop)
+}
+
 /// ioprio_set(2) of the calling process; `value` is class << 13 | priority.
 pub(crate) fn set_io_priority(value: i32) -> rustix::io::Result<()> {
     const WHO_PROCESS: libc::c_int = 1;

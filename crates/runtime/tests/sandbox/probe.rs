@@ -115,6 +115,48 @@ fn writes_to_the_runtime() {
     println!("none opened");
 }
 
+/// keyctl(2) `KEYCTL_GET_KEYRING_ID` of the session keyring, without making one; None where keys do not exist.
+fn session_keyring() -> Option<i64> {
+    const SPEC_SESSION: libc::c_long = -3;
+    // SAFETY: takes numbers only.
+    let id = unsafe { libc::syscall(libc::SYS_keyctl, libc::KEYCTL_GET_KEYRING_ID, SPEC_SESSION, 0) };
+    let error = std::io::Error::last_os_error();
+    match (id, error.raw_os_error()) {
+        (-1, Some(libc::ENOSYS | libc::EPERM)) => None,
+        (-1, _) => panic!("no session keyring: {error}"),
+        (id, _) => Some(id),
+    }
+}
+
+#[test]
+#[ignore = "runs inside a container"]
+fn names_its_session_keyring() {
+    println!("keyring=<{}>", session_keyring().unwrap());
+}
+
+/// The first process, an exec'd one and the host each have another.
+#[test]
+fn the_session_keyring_of_the_host_is_not_inherited() {
+    let Some(host) = session_keyring() else {
+        eprintln!("NOT TESTED: this host does not let keyctl(2) be used");
+        return;
+    };
+    let id_in = |stdout: &str| -> i64 {
+        let id = stdout.split_once("keyring=<").and_then(|(_, rest)| rest.split_once('>'));
+        id.unwrap_or_else(|| panic!("no keyring in {stdout}")).0.parse().unwrap()
+    };
+    let unconfined = |bundle: Bundle| bundle.with("/linux/seccomp", serde_json::Value::Null);
+    let first = id_in(&unconfined(probing("names_its_session_keyring")).stdout());
+    let bundle = unconfined(probing("names_its_session_keyring"));
+    let args: Vec<String> = serde_json::from_value(bundle.spec["process"]["args"].clone()).unwrap();
+    let bundle = bundle.with("/process/args", serde_json::json!(["sleep", "60"]));
+    bundle.start();
+    let mut words = vec!["exec", bundle.id.as_str()];
+    words.extend(args.iter().map(String::as_str));
+    let second = id_in(&bundle.must(&words));
+    assert!(host != first && host != second && first != second, "{host} {first} {second}");
+}
+
 #[test]
 fn every_dangerous_call_is_refused_by_the_default_filter() {
     // With every capability, so that only the filter can be the one that refuses.
