@@ -202,7 +202,8 @@ fn build(
         }
     };
     let (master, slave) = console.map(|console| (console.master, console.slave)).unzip();
-    let kept = Kept::collect(stdio, slave.as_ref(), preserved)?;
+    let mut kept = Kept::collect(stdio, slave.as_ref(), preserved)?;
+    kept.use_own_null_device()?;
     become_workload::prepare(process, &kept)?;
     gate::send_ready(channel, master.as_ref().map(AsFd::as_fd)).step(|| "the runtime is gone")?;
     Ok(kept)

@@ -122,7 +122,8 @@ fn build(plan: InitPlan<'_>, channel: BorrowedFd<'_>) -> Result<(Kept, ProcessPl
     if let Some(slave) = &slave {
         console::take_control(slave)?;
     }
-    let kept = Kept::collect(&stdio, slave.as_ref(), plan.preserved)?;
+    let mut kept = Kept::collect(&stdio, slave.as_ref(), plan.preserved)?;
+    kept.use_own_null_device()?;
     if let Some(slave) = &slave {
         // The terminal is the container's own: its user owns it, as on any login.
         rustix::fs::fchown(slave, Some(process.uid), None)

@@ -1,10 +1,12 @@
 //! The descriptors that a workload starts with: 0 to 2 and those preserved, from 3 on. Nothing else.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::path::Path;
 
-use rustix::fs::{FileType, Gid, Uid};
+use rustix::fs::{FileType, Gid, Mode, OFlags, Uid, fcntl_getfl, fcntl_setfl};
 use rustix::io::fcntl_dupfd_cloexec;
 
+use crate::rootfs::root::{Links, open_within};
 use crate::step::{Step, StepError};
 use crate::sys::fds::{close_on_exec_from, put_at};
 
@@ -64,6 +66,24 @@ impl Kept {
         Ok(Self { fds: fds.step(|| "could not keep the standard streams")? })
     }
 
+    /// Opens the container's own /dev/null for each standard stream that is the host's, whose mode and owner the
+    /// workload could change through /proc/self/fd. To be called in the container's root. A container without a null
+    /// device keeps the host's.
+    pub(crate) fn use_own_null_device(&mut self) -> Result<(), StepError> {
+        let what = || "could not open the container's /dev/null for a standard stream";
+        for fd in self.fds.iter_mut().take(3) {
+            if !is_null_device(&*fd).step(what)? {
+                continue;
+            }
+            let access = fcntl_getfl(&*fd).step(what)? & OFlags::RWMODE;
+            if let Some(own) = open_own_null(access) {
+                // Where the old one was: above the numbers that will be overwritten.
+                *fd = fcntl_dupfd_cloexec(&own, fd.as_raw_fd()).step(what)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Hands pipes among the standard streams to the workload's user, who could not open /dev/stdout otherwise.
     /// Files and terminals of the host keep their owner.
     pub(crate) fn give_pipes_to(&self, uid: Uid, gid: Gid) -> Result<(), StepError> {
@@ -93,4 +113,25 @@ impl Kept {
         close_on_exec_from(above).step(what)?;
         Ok(moved)
     }
+}
+
+fn is_null_device(fd: impl AsFd) -> rustix::io::Result<bool> {
+    let stat = rustix::fs::fstat(fd)?;
+    let is_char = FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice;
+    Ok(is_char && stat.st_rdev == rustix::fs::makedev(1, 3))
+}
+
+/// The null device at /dev/null, if that is one and can be opened. It is looked at before it is opened, for opening
+/// may be an act, and again afterwards, for a container that runs may have exchanged it.
+fn open_own_null(access: OFlags) -> Option<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let root = rustix::fs::open("/", flags, Mode::empty()).ok()?;
+    let open = |flags| {
+        let fd = open_within(root.as_fd(), Path::new("dev/null"), flags, Links::Refused).ok()?;
+        is_null_device(&fd).ok()?.then_some(fd)
+    };
+    open(OFlags::PATH)?;
+    let own = open(access | OFlags::NOCTTY | OFlags::NONBLOCK)?;
+    fcntl_setfl(&own, OFlags::empty()).ok()?;
+    Some(own)
 }

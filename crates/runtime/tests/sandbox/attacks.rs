@@ -67,6 +67,33 @@ fn the_mode_of_a_masked_file_cannot_be_changed_and_the_host_s_null_device_keeps_
     assert_eq!(outcome.stderr.matches("Read-only file system").count(), 2, "{outcome:?}");
 }
 
+/// Standard streams from /dev/null are the container's own null device, in the first process and in an exec'd one.
+#[test]
+fn the_mode_of_the_host_s_null_device_cannot_be_changed_through_a_standard_stream() {
+    let script = "for n in 0 1 2; do [ /dev/null -ef /proc/self/fd/$n ] || echo $n differs >> /tmp/report; done; \
+        cat; echo x; chmod 0612 /proc/self/fd/0; stat -c %a /dev/null >> /tmp/report; \
+        flags=$(grep -h flags: /proc/$$/fdinfo/0 /proc/$$/fdinfo/1); echo \"$flags\" >> /tmp/report; sleep 60";
+    let bundle = Bundle::sh(script);
+    let null =
+        || std::process::Stdio::from(fs::File::options().read(true).write(true).open("/dev/null").unwrap());
+    let read_only = || std::process::Stdio::from(fs::File::open("/dev/null").unwrap());
+    let report = bundle.rootfs().join("tmp/report");
+    let expected = "612\nflags:\t0100000\nflags:\t0100002\n";
+    null_device_is_unharmed(|| {
+        let mut create = bundle.oci(&["create", &bundle.id]);
+        assert!(create.stdin(read_only()).stdout(null()).stderr(null()).status().unwrap().success());
+        bundle.must(&["start", &bundle.id]);
+        let complete = || fs::read_to_string(&report).unwrap_or_default().matches('\n').count() >= 3;
+        crate::bundle::eventually("the report of the first process", complete);
+        assert_eq!(fs::read_to_string(&report).unwrap(), expected);
+        fs::remove_file(&report).unwrap();
+        let script = script.strip_suffix("; sleep 60").unwrap();
+        let mut exec = bundle.oci(&["exec", &bundle.id, "sh", "-c", script]);
+        assert!(exec.stdin(read_only()).stdout(null()).stderr(null()).status().unwrap().success());
+        assert_eq!(fs::read_to_string(&report).unwrap(), expected);
+    });
+}
+
 /// Checks that the host's /dev/null is as before, and makes it so for the tests to come where it is not.
 fn null_device_is_unharmed<T>(attack: impl FnOnce() -> T) -> T {
     use std::os::unix::fs::{MetadataExt, PermissionsExt};
