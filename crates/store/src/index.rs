@@ -6,10 +6,12 @@ use std::sync::PoisonError;
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+use rustix::fs::{AtFlags, FileType, Mode};
+use rustix::io::Errno;
 
 use crate::layer::LayerInfo;
 use crate::lock::NamedLock;
-use crate::store::{Store, part};
+use crate::store::{Store, is_open, part};
 
 /// The schema that this version writes (`PRAGMA user_version`).
 const VERSION: i64 = 1;
@@ -65,6 +67,14 @@ pub enum IndexError {
     /// The lock under which the index is made cannot be had.
     #[error("cannot make the index {path:?} of the store")]
     Lock {
+        /// The database.
+        path: PathBuf,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// It cannot be made, or not be closed to other users.
+    #[error("cannot keep the index {path:?} of the store from other users")]
+    Private {
         /// The database.
         path: PathBuf,
         /// What the kernel said.
@@ -144,6 +154,7 @@ impl Store {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
             | OpenFlags::SQLITE_OPEN_CREATE
             | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        self.make_index_private().map_err(|source| IndexError::Private { path: path.to_owned(), source })?;
         let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
         connection.busy_timeout(BUSY).map_err(failed)?;
         // FULL: a transaction that was reported as done is still there after a power cut.
@@ -161,6 +172,33 @@ impl Store {
             }
             found => Err(IndexError::TooNew { path: path.to_owned(), found, known: VERSION }),
         }
+    }
+
+    /// Makes the empty file, or closes one that was open to others than its owner. SQLite gives what it makes beside
+    /// it the same mode. Nothing is opened here: closing it would end the locks of this process's other connections.
+    fn make_index_private(&self) -> io::Result<()> {
+        let mode = Mode::RUSR | Mode::WUSR;
+        match rustix::fs::mknodat(&self.dir, part::INDEX[0], FileType::RegularFile, mode, 0) {
+            Ok(()) => return Ok(()),
+            Err(Errno::EXIST) => {}
+            Err(error) => return Err(error.into()),
+        }
+        for name in part::INDEX {
+            match rustix::fs::statat(&self.dir, name, AtFlags::SYMLINK_NOFOLLOW) {
+                Ok(stat)
+                    if is_open(&stat) && FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile =>
+                {
+                    match rustix::fs::chmodat(&self.dir, name, mode, AtFlags::empty()) {
+                        // SQLite removes what is beside it with its last connection.
+                        Ok(()) | Err(Errno::NOENT) => {}
+                        Err(error) => return Err(error.into()),
+                    }
+                }
+                Ok(_) | Err(Errno::NOENT) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
     }
 
     pub(crate) fn index_path(&self) -> PathBuf {

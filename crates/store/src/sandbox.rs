@@ -32,18 +32,17 @@ pub enum SandboxError {
 }
 
 impl Store {
-    /// The directory of a sandbox, made (mode 0711) if it is not there.
+    /// The directory of a sandbox, made (mode 0700) if it is not there.
     ///
     /// # Errors
     /// [`SandboxError::Id`] unless `id` consists of letters, digits, `_`, `.`, `-` and begins with one of the first two.
     pub fn sandbox_dir(&self, id: &str) -> Result<PathBuf, SandboxError> {
         let path = self.sandbox_path(id)?;
-        let made = self.part(part::SANDBOXES).and_then(|dir| {
-            match rustix::fs::mkdirat(dir, id, Mode::from_raw_mode(0o711)) {
+        let made =
+            self.part(part::SANDBOXES).and_then(|dir| match rustix::fs::mkdirat(dir, id, Mode::RWXU) {
                 Ok(()) | Err(Errno::EXIST) => Ok(()),
                 Err(error) => Err(error.into()),
-            }
-        });
+            });
         made.map_err(|source| SandboxError::Io { action: "make", path: path.clone(), source })?;
         Ok(path)
     }

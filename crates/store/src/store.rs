@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use rusqlite::Connection;
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
 use crate::lock::Lease;
+use crate::tree;
 
 /// What the store consists of, below its root.
 pub(crate) mod part {
@@ -101,12 +102,10 @@ impl Store {
             let path = path.to_owned();
             move |error: io::Error| OpenError::Directory { path, source: error }
         };
-        make_private(&run).map_err(failed(&run))?;
-        make_private(&root).map_err(failed(&root))?;
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let dir = rustix::fs::open(&root, flags, Mode::empty()).map_err(|e| failed(&root)(e.into()))?;
+        open_private(&run).map_err(failed(&run))?;
+        let dir = open_private(&root).map_err(failed(&root))?;
         match read_format(&dir).map_err(failed(&root.join(part::FORMAT)))? {
-            Some(text) if text == FORMAT_TEXT => {}
+            Some(text) if text == FORMAT_TEXT => close_parts(&dir).map_err(failed(&root))?,
             Some(found) => return Err(OpenError::Layout { path: root, found }),
             None => make_parts(&dir).map_err(failed(&root))?,
         }
@@ -138,19 +137,48 @@ impl Store {
     }
 }
 
-/// Makes a directory that only its owner enters. Missing parents are made as usual.
-fn make_private(path: &Path) -> io::Result<()> {
+/// Opens a directory that only its owner enters; it is made if it is not there, and missing parents as usual.
+///
+/// One that stood open is closed if it is surely the store's: empty as yet, or as earlier versions made it (0711).
+/// Any other may be a directory that the machine needs, such as /run; what the store makes in it is closed by itself.
+fn open_private(path: &Path) -> io::Result<OwnedFd> {
     use std::os::unix::fs::DirBuilderExt;
-    if path.is_dir() {
-        return Ok(());
+    if !path.is_dir() {
+        if let Some(parent) = path.parent() {
+            std::fs::create_dir_all(parent)?;
+        }
+        match std::fs::DirBuilder::new().mode(0o700).create(path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            other => other?,
+        }
     }
-    if let Some(parent) = path.parent() {
-        std::fs::create_dir_all(parent)?;
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let dir = rustix::fs::open(path, flags, Mode::empty())?;
+    let stat = rustix::fs::fstat(&dir)?;
+    if is_open(&stat) && (stat.st_mode & 0o7777 == 0o711 || tree::names(dir.try_clone()?)?.is_empty()) {
+        rustix::fs::fchmod(&dir, Mode::RWXU)?;
     }
-    match std::fs::DirBuilder::new().mode(0o711).create(path) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        other => other,
+    Ok(dir)
+}
+
+/// Whether others than its owner have any right to it, and the owner is us, who can change that.
+pub(crate) fn is_open(stat: &Stat) -> bool {
+    stat.st_mode & 0o077 != 0 && stat.st_uid == rustix::process::geteuid().as_raw()
+}
+
+/// Closes directories that earlier versions left open: images and containers may put files there that make whoever
+/// runs them root, and nobody but root has to come by that way. Containers see their files through mounts.
+fn close_parts(dir: &OwnedFd) -> io::Result<()> {
+    for name in part::ALL {
+        match rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) if is_open(&stat) && FileType::from_raw_mode(stat.st_mode) == FileType::Directory => {
+                rustix::fs::chmodat(dir, name, Mode::RWXU, AtFlags::empty())?;
+            }
+            Ok(_) | Err(Errno::NOENT) => {}
+            Err(error) => return Err(error.into()),
+        }
     }
+    Ok(())
 }
 
 fn read_format(dir: &OwnedFd) -> io::Result<Option<String>> {
@@ -168,13 +196,13 @@ fn read_format(dir: &OwnedFd) -> io::Result<Option<String>> {
 
 fn make_parts(dir: &OwnedFd) -> io::Result<()> {
     for name in part::ALL {
-        // Sandboxes and volumes are entered by users other than root, through idmapped mounts and binds.
-        let mode = if matches!(name, part::SANDBOXES | part::VOLUMES) { 0o711 } else { 0o700 };
-        match rustix::fs::mkdirat(dir, name, Mode::from_raw_mode(mode)) {
+        match rustix::fs::mkdirat(dir, name, Mode::RWXU) {
             Ok(()) | Err(Errno::EXIST) => {}
             Err(error) => return Err(error.into()),
         }
     }
+    // Before the format file says that all is there.
+    close_parts(dir)?;
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let file = rustix::fs::openat(dir, part::FORMAT, flags, Mode::from_raw_mode(0o600))?;
     rustix::io::write(&file, FORMAT_TEXT.as_bytes())?;

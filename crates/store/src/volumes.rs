@@ -74,7 +74,7 @@ impl Store {
 }
 
 impl Volumes<'_> {
-    /// Makes a volume: an empty directory, mode 0755 root.
+    /// Makes a volume: an empty directory, mode 0755 root, in one that nobody but root enters.
     ///
     /// # Errors
     /// [`VolumeError::Exists`] if there is one of that name.
@@ -146,7 +146,7 @@ impl Volumes<'_> {
 
     fn make_dir(&self, name: &str) -> io::Result<()> {
         let volumes = self.store.part(part::VOLUMES)?;
-        for (path, mode) in [(name.to_owned(), 0o711), (format!("{name}/_data"), 0o755)] {
+        for (path, mode) in [(name.to_owned(), 0o700), (format!("{name}/_data"), 0o755)] {
             match rustix::fs::mkdirat(&volumes, path.as_str(), Mode::from_raw_mode(0o700)) {
                 Ok(()) => {
                     // Whatever the umask is.

@@ -101,9 +101,10 @@ impl Overlay<'_> {
             Some(farm) => farm.within(|| fsconfig_create(&context)),
         }
         .map_err(|error| with_log(step("the kernel refuses the layers")(error)))?;
+        // Device nodes of an image lead nowhere: a sandbox's devices are those that the runtime makes in its own /dev.
         let attributes = match self.upper {
-            Some(_) => MountAttrFlags::empty(),
-            None => MountAttrFlags::MOUNT_ATTR_RDONLY,
+            Some(_) => MountAttrFlags::MOUNT_ATTR_NODEV,
+            None => MountAttrFlags::MOUNT_ATTR_NODEV | MountAttrFlags::MOUNT_ATTR_RDONLY,
         };
         fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes)
             .map_err(step("it cannot be made a mount"))
