@@ -38,10 +38,38 @@ const NOT_SUPPORTED: [(&str, &str); 21] = [
 pub(crate) fn help_as_flag(mut args: Vec<OsString>) -> Vec<OsString> {
     if args.get(1).is_some_and(|word| word == "help") {
         args.remove(1);
+        // Of help itself there is no more to say than all.
+        args.retain(|word| word != "help");
         args.push("--help".into());
     }
     args
 }
+
+/// Verbs of podman and Docker that users will try, and what does the same.
+const OTHER_VERBS: [(&str, &str); 22] = [
+    ("build", "gaufre does not build images; pull one, or load what podman or docker saved"),
+    ("container", "gaufre has no groups but system: 'gaufre ps', 'gaufre rm' and so on"),
+    ("image", "gaufre has no groups but system: 'gaufre images', 'gaufre rmi' and so on"),
+    ("volume", "a volume is made by 'run --volume NAME:DIR' and removed by 'gaufre system prune --volumes'"),
+    ("network", "there is one bridge, and 'run --network' chooses how a container uses it"),
+    ("pod", "there are no pods yet"),
+    ("compose", "there is no compose yet"),
+    ("restart", "'gaufre stop' it, then 'gaufre start' it"),
+    ("login", "log in with podman or docker, whose credentials are used, or give --creds to 'gaufre pull'"),
+    ("logout", "log out with podman or docker, whose credentials are used"),
+    ("push", "gaufre pulls and loads images, and sends none"),
+    ("save", "gaufre pulls and loads images, and saves none"),
+    ("commit", "gaufre makes no images"),
+    ("cp", "use 'gaufre exec' with tar, or a --volume"),
+    ("top", "use 'gaufre exec NAME ps', if the image has ps"),
+    ("stats", "there are no statistics yet"),
+    ("port", "'gaufre ps' lists the ports"),
+    ("pause", "containers cannot be paused yet"),
+    ("unpause", "containers cannot be paused yet"),
+    ("search", "ask the registry's own site"),
+    ("history", "'gaufre inspect IMAGE' has the history"),
+    ("events", "there are no events yet"),
+];
 
 /// Prints what is wrong, or the help that was asked for, and gives the code to exit with.
 pub(crate) fn explain(error: &clap::Error, args: impl Iterator<Item = OsString>) -> u8 {
@@ -67,12 +95,16 @@ fn sentence(error: &clap::Error) -> String {
         (ErrorKind::UnknownArgument, Some(flag), _) => {
             match NOT_SUPPORTED.iter().find(|(name, _)| *name == flag) {
                 Some((_, why)) => format!("{flag} is not supported: {why}"),
+                None if !flag.starts_with('-') => format!("'{flag}' is one argument too many"),
                 None => format!("unknown flag: {flag}{}", suggestion(error)),
             }
         }
         (ErrorKind::InvalidSubcommand, ..) => {
             let verb = context(ContextKind::InvalidSubcommand).unwrap_or_default();
-            format!("unknown verb '{verb}'{}", suggestion(error))
+            match OTHER_VERBS.iter().find(|(name, _)| *name == verb) {
+                Some((_, instead)) => format!("there is no verb '{verb}': {instead}"),
+                None => format!("unknown verb '{verb}'{}", suggestion(error)),
+            }
         }
         (ErrorKind::ValueValidation, Some(flag), Some(value)) => {
             let flag = flag.split_whitespace().next().unwrap_or(flag);
@@ -83,12 +115,25 @@ fn sentence(error: &clap::Error) -> String {
             }
             format!("invalid value for {flag}: {why}")
         }
+        (ErrorKind::InvalidValue, Some(flag), value) => {
+            let flag = flag.split([' ', '[', '=']).next().unwrap_or(flag);
+            let value = value.unwrap_or_default();
+            match error.get(ContextKind::ValidValue) {
+                _ if value.is_empty() => format!("{flag} needs a value"),
+                Some(ContextValue::Strings(valid)) => {
+                    format!("invalid value for {flag}: '{value}'; there are {}", valid.join(", "))
+                }
+                _ => format!("invalid value for {flag}: '{value}'"),
+            }
+        }
         (ErrorKind::MissingRequiredArgument, ..) => match error.get(ContextKind::InvalidArg) {
             Some(ContextValue::Strings(missing)) => {
                 let first = |text: &String| {
                     text.trim_matches(['<', '>', '.', '[', ']']).split(' ').next().map(str::to_owned)
                 };
-                format!("{} is missing", missing.iter().filter_map(first).collect::<Vec<_>>().join(" and "))
+                let verb = if missing.len() > 1 { "are" } else { "is" };
+                let names: Vec<String> = missing.iter().filter_map(first).collect();
+                format!("{} {verb} missing", names.join(" and "))
             }
             _ => first_line(error),
         },
@@ -168,7 +213,30 @@ mod tests {
         assert_eq!(flagged("gaufre help run"), ["gaufre", "run", "--help"]);
         assert_eq!(flagged("gaufre help system df"), ["gaufre", "system", "df", "--help"]);
         assert_eq!(flagged("gaufre help"), ["gaufre", "--help"]);
+        assert_eq!(flagged("gaufre help help"), ["gaufre", "--help"]);
         assert_eq!(flagged("gaufre run help"), ["gaufre", "run", "help"]);
+    }
+
+    #[test]
+    fn a_missing_or_foreign_value_is_named_with_those_there_are() {
+        assert_eq!(said(&["run", "-p"]), "--publish needs a value | gaufre run");
+        let maybe = "invalid value for --tls-verify: 'maybe'; there are true, false | gaufre pull";
+        assert_eq!(said(&["pull", "--tls-verify=maybe", "x"]), maybe);
+        assert_eq!(said(&["tag"]), "IMAGE and NAME are missing | gaufre tag");
+        assert_eq!(said(&["load", "x"]), "'x' is one argument too many | gaufre load");
+        let status =
+            "there is no status 'up'; there are created, starting, running, restarting, stopping and exited";
+        assert!(said(&["ps", "-f", "status=up"]).contains(status));
+        assert!(said(&["logs", "--tail", "x", "a"]).contains("'x' is no number of lines"));
+    }
+
+    #[test]
+    fn verbs_of_podman_that_are_missing_say_what_does_the_same() {
+        let said = said(&["restart", "web"]);
+        assert_eq!(said, "there is no verb 'restart': 'gaufre stop' it, then 'gaufre start' it | gaufre");
+        let known: Vec<String> =
+            Cli::command().get_subcommands().map(|verb| verb.get_name().to_owned()).collect();
+        assert!(OTHER_VERBS.iter().all(|(verb, _)| !known.contains(&(*verb).to_owned())));
     }
 
     #[test]

@@ -55,6 +55,9 @@ pub(crate) struct LimitArgs {
     ulimit: Vec<Ulimit>,
 }
 
+/// Under this the container's first process is killed before it is anything (bytes).
+const LEAST_MEMORY_BYTES: u64 = 64 << 10;
+
 fn processors(text: &str) -> std::result::Result<f64, String> {
     match text.parse::<f64>() {
         Ok(cpus) if cpus.is_finite() && (0.0..=100_000.0).contains(&cpus) => Ok(cpus),
@@ -115,6 +118,12 @@ impl LimitArgs {
         resources.oom_score_adj = self.oom_score_adj;
         settings.ulimits.clone_from(&self.ulimit);
         match (resources.memory_swap_bytes, resources.memory_bytes) {
+            (_, Some(memory)) if memory < LEAST_MEMORY_BYTES => {
+                let error = CliError::new(format_args!(
+                    "--memory {memory} is too little for any container to start in"
+                ));
+                Err(error.with_hint(format!("Without a unit it is bytes: for megabytes write {memory}m.")))
+            }
             (Some(_), None) => Err(CliError::new("--memory-swap needs --memory: it limits both together")),
             (Some(swap @ 1..), Some(memory)) if u64::try_from(swap).is_ok_and(|swap| swap < memory) => {
                 Err(CliError::new("--memory-swap is less than --memory: it limits both together"))

@@ -17,7 +17,7 @@ pub(crate) struct NetworkArgs {
     #[arg(long, visible_alias = "net", value_name = "MODE", default_value = "bridge")]
     network: Vec<NetworkMode>,
 
-    /// Publish a port: [[IP:]HOST:]PORT[/udp], also ranges
+    /// Publish a port: [[IP:]HOST:]PORT[/udp], such as 8080:80; also ranges
     #[arg(short, long, value_name = "PORT", value_delimiter = ',')]
     publish: Vec<String>,
 

@@ -14,7 +14,7 @@ use crate::failure::{CliError, Result};
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Files and devices")]
 pub(crate) struct StorageArgs {
-    /// Mount a host path or a volume: [SOURCE:]DIR[:OPTIONS]
+    /// Mount a host path or a volume: [SOURCE:]DIR[:OPTIONS], such as ./a:/a:ro
     #[arg(short, long, value_name = "VOLUME")]
     volume: Vec<VolumeArg>,
 

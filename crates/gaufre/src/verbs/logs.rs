@@ -16,8 +16,8 @@ pub(crate) struct Args {
     #[arg(short, long)]
     follow: bool,
 
-    /// Print only the last so many lines; -1 for all
-    #[arg(long, value_name = "LINES", default_value_t = -1, hide_default_value = true, allow_hyphen_values = true)]
+    /// Print only the last so many lines; all or -1 for all
+    #[arg(long, value_name = "LINES", default_value_t = -1, hide_default_value = true, allow_hyphen_values = true, value_parser = lines)]
     tail: i64,
 
     /// Print only what is newer: 10m, 2024-05-01T12:00:00Z
@@ -39,6 +39,11 @@ pub(crate) struct Args {
     /// Names or IDs
     #[arg(value_name = "CONTAINER")]
     containers: Vec<String>,
+}
+
+fn lines(text: &str) -> std::result::Result<i64, String> {
+    // podman and Docker know this word too.
+    if text == "all" { Ok(-1) } else { text.parse().map_err(|_| format!("'{text}' is no number of lines")) }
 }
 
 fn when(text: &str) -> std::result::Result<Timestamp, String> {

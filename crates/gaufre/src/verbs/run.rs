@@ -13,6 +13,10 @@ use crate::progress::pulling;
 #[derive(Debug, clap::Args)]
 #[command(disable_help_flag = true, override_usage = "gaufre run [OPTIONS] IMAGE [COMMAND [ARG]...]")]
 #[command(after_help = "\
+Examples:
+  gaufre run --rm -it debian:12 sh
+  gaufre run -d --name web -p 8080:80 -v ./site:/usr/share/nginx/html:ro nginx
+
 Without --detach, gaufre shows the container's output, passes signals on to it, \
 and exits with its exit code: 125 if gaufre itself failed, 126 if the command \
 cannot be run, 127 if there is no such command.")]

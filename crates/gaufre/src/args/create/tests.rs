@@ -82,6 +82,7 @@ fn limits_that_make_no_sense_are_refused() {
     for (words, named) in [
         ("--memory-swap 1g x", "--memory-swap"),
         ("-m 2g --memory-swap 1g x", "--memory-swap"),
+        ("-m 512 x", "--memory 512 is too little"),
         ("--cpus=-1 x", "--cpus"),
         ("--cpus nan x", "--cpus"),
         ("--cpus 99999 x", "--cpus 99999"),

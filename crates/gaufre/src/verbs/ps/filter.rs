@@ -25,6 +25,9 @@ pub(super) enum Filter {
     Volume(String),
 }
 
+/// The names of a container's states.
+const STATES: [&str; 6] = ["created", "starting", "running", "restarting", "stopping", "exited"];
+
 impl FromStr for Filter {
     type Err = String;
 
@@ -40,7 +43,10 @@ impl FromStr for Filter {
             }),
             // podman takes Docker's word for it.
             "status" if value == "stopped" => Ok(Self::Status("exited".to_owned())),
-            "status" => Ok(Self::Status(owned())),
+            "status" if STATES.contains(&value) => Ok(Self::Status(owned())),
+            "status" => Err(format!(
+                "there is no status '{value}'; there are created, starting, running, restarting, stopping and exited"
+            )),
             "exited" => value.parse().map(Self::Exited).map_err(|_| format!("'{value}' is no exit code")),
             "ancestor" => Ok(Self::Ancestor(owned())),
             "network" => Ok(Self::Network(owned())),
