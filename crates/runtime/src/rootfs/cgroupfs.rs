@@ -9,7 +9,7 @@ use rustix::mount::MountAttrFlags;
 use super::bind::clone_tree;
 use super::filesystem::{attach, make, seal};
 use super::options::MountOptions;
-use super::root::{Links, Root, open_child};
+use super::root::open_child;
 use crate::cgroup::Cgroup;
 use crate::step::{Step, StepError};
 use crate::sys::mount::{MountAttr, mount_setattr};
@@ -21,23 +21,22 @@ pub(crate) struct View<'a> {
     pub(crate) own_namespace: bool,
 }
 
-/// Mounts the view at `destination`.
+/// Mounts the view on `target`, which `destination` led to.
 pub(crate) fn mount(
-    root: &Root,
+    target: &OwnedFd,
     destination: &Path,
     options: &MountOptions,
     view: &View<'_>,
 ) -> Result<(), StepError> {
     let what = || format!("could not mount cgroup at {}", destination.display());
-    let target = root.ensure_dir(destination, Links::Refused)?;
     if view.cgroup.is_v2() {
         let mount = hierarchy(view, None, options.attr).step(what)?;
-        return attach(mount, &target).step(what);
+        return attach(mount, target).step(what);
     }
     let read_only = u64::from(MountAttrFlags::MOUNT_ATTR_RDONLY.bits());
     let attr = MountAttr { set: options.attr.set & !read_only, ..MountAttr::default() };
     let top = make("tmpfs", None, &[("mode".into(), Some("755".into()))], attr).step(what)?;
-    attach(&top, &target).step(what)?;
+    attach(&top, target).step(what)?;
     for controllers in view.cgroup.legacy_controllers() {
         let list = controllers.join(",");
         let name = list.strip_prefix("name=").unwrap_or(&list);

@@ -11,6 +11,7 @@ use rustix::mount::{
 use super::options::MountOptions;
 use super::plan::{MountPlan, MountSource};
 use super::root::{Links, Root};
+use super::target;
 use crate::step::{Step, StepError};
 use crate::sys::mount::{MountAttr, mount_setattr};
 
@@ -20,21 +21,22 @@ pub(crate) fn mount(
     plan: MountPlan,
     cgroups: &super::cgroupfs::View<'_>,
 ) -> Result<Option<OwnedFd>, StepError> {
-    let links = plan.links();
+    let target = match &plan.source {
+        MountSource::Bind(bind) if !bind.is_dir => root.ensure_file(&plan.destination, Links::Within)?,
+        _ => root.ensure_dir(&plan.destination, plan.links())?,
+    };
+    target::refuse_root(root, &target, &plan.destination)?;
+    target::refuse_kernel_files(&plan, &target)?;
     let MountPlan { destination, source, options } = plan;
     match source {
         MountSource::Bind(bind) => {
-            let target = if bind.is_dir {
-                root.ensure_dir(&destination, Links::Within)
-            } else {
-                root.ensure_file(&destination, Links::Within)
-            }?;
             attach(&bind.tree, &target).step(|| format!("could not bind to {}", destination.display()))?;
             Ok(None)
         }
-        MountSource::Cgroups => super::cgroupfs::mount(root, &destination, &options, cgroups).map(|()| None),
+        MountSource::Cgroups => {
+            super::cgroupfs::mount(&target, &destination, &options, cgroups).map(|()| None)
+        }
         MountSource::FileSystem { kind, source } => {
-            let target = root.ensure_dir(&destination, links)?;
             let what = || format!("could not mount {kind} at {}", destination.display());
             // A read-only tmpfs still has to receive the mount points below it.
             let later = kind == "tmpfs" && options.attr.set & READ_ONLY != 0;

@@ -10,3 +10,4 @@ pub(crate) mod options;
 pub(crate) mod pivot;
 pub(crate) mod plan;
 pub(crate) mod root;
+pub(crate) mod target;

@@ -157,7 +157,7 @@ fn refused_link(path: &Path) -> StepError {
 
 /// The path without `.`, with `..` taken back by name, and relative. Nothing escapes by it: it is only ever resolved
 /// inside the root.
-fn normal(path: &Path) -> PathBuf {
+pub(crate) fn normal(path: &Path) -> PathBuf {
     let mut normal = PathBuf::new();
     for component in path.components() {
         match component {

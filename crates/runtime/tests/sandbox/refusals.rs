@@ -33,6 +33,67 @@ fn a_mount_option_that_is_not_honoured_is_named() {
 }
 
 #[test]
+fn a_mount_over_the_root_itself_is_refused() {
+    for destination in ["/", "/tmp/..", "/self"] {
+        for kind in ["tmpfs", "bind"] {
+            let bundle = Bundle::sh("true");
+            std::os::unix::fs::symlink("/", bundle.rootfs().join("self")).unwrap();
+            let mount = json!({"destination": destination, "type": kind, "source": "rootfs"});
+            let error = bundle.mount(mount).failure();
+            assert!(error.contains(destination) && error.contains("cover the root"), "{kind}: {error}");
+        }
+    }
+}
+
+#[test]
+fn a_mount_over_a_part_of_procfs_or_sysfs_is_refused_also_where_the_image_leads_it_there() {
+    for (destination, source) in [
+        ("/proc", "dir"),
+        ("/proc/self/attr", "dir"),
+        ("/proc/sys", "dir"),
+        ("/proc/version", "file"),
+        ("/sys", "dir"),
+        ("/sys/kernel", "dir"),
+        ("/data", "dir"),
+        ("/data", "/sys/kernel"),
+        ("/linked", "file"),
+    ] {
+        let bundle = Bundle::sh("true");
+        std::fs::create_dir(bundle.dir.path().join("dir")).unwrap();
+        std::fs::write(bundle.dir.path().join("file"), "").unwrap();
+        std::os::unix::fs::symlink("/sys/kernel", bundle.rootfs().join("data")).unwrap();
+        std::os::unix::fs::symlink("/proc/self/attr/exec", bundle.rootfs().join("linked")).unwrap();
+        let bind = json!({"destination": destination, "type": "bind", "source": source});
+        let error = bundle.mount(bind).failure();
+        assert!(error.contains(destination) && error.contains("would cover a part"), "{error}");
+    }
+    for destination in ["/proc/sys", "/sys/kernel"] {
+        let tmpfs = json!({"destination": destination, "type": "tmpfs", "source": "tmpfs"});
+        let error = Bundle::sh("true").mount(tmpfs).failure();
+        assert!(error.contains(destination) && error.contains("would cover a part"), "{error}");
+    }
+}
+
+#[test]
+fn files_of_proc_that_only_tell_may_be_replaced_and_kernel_file_systems_shown_in_sys() {
+    let bundle =
+        Bundle::sh("cat /proc/uptime /proc/stat; ls /sys/fs/cgroup > /dev/null && ls -d /sys/kernel/mm");
+    std::fs::write(bundle.dir.path().join("file"), "replaced\n").unwrap();
+    let mut bundle = bundle;
+    for (destination, source) in [
+        ("/proc/uptime", "file"),
+        ("/proc/stat", "file"),
+        ("/sys/kernel", "/sys/kernel"),
+        ("/sys/fs/cgroup", "/sys/fs/cgroup"),
+    ] {
+        let mount =
+            json!({"destination": destination, "type": "bind", "source": source, "options": ["rbind", "ro"]});
+        bundle = bundle.mount(mount);
+    }
+    assert_eq!(bundle.stdout(), "replaced\nreplaced\n/sys/kernel/mm\n");
+}
+
+#[test]
 fn a_missing_bind_source_is_named_and_leaves_nothing() {
     let mount = json!({"destination": "/x", "type": "bind", "source": "/no/such/thing", "options": ["bind"]});
     let error = Bundle::sh("true").mount(mount).failure();
