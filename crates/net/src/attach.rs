@@ -16,6 +16,7 @@ use crate::port::PortMapping;
 use crate::reserve::{PortError, reserve};
 use crate::state::{Network, StateError};
 use crate::subnet::Subnet;
+use crate::sysctl;
 use crate::{Net, conntrack, release};
 
 /// What is asked of [`Net::attach`].
@@ -202,6 +203,8 @@ fn connect(
     socket
         .create_veth(&attachment.veth, bridge_index, request.netns, mac_of(attachment.ip), network.mtu)
         .map_err(kernel)?;
+    // The bridge has none either: nothing of this machine talks IPv6 to the sandbox, not even about itself.
+    sysctl::disable_ipv6(&attachment.veth).map_err(|error| AttachError::Bridge(error.into()))?;
     let inside = route_socket_in(request.netns).map_err(|source| AttachError::Netns { id: id(), source })?;
     inside
         .configure_inside(attachment.ip, network.subnet)

@@ -76,6 +76,8 @@ pub(crate) fn bring_up(
     forward(locked, &mut network)?;
     let was_off = if network.restore_ip_forward { WAS_OFF } else { "" };
     let alias = format!("gaufre, state in {}{was_off}", net.state.path().display());
+    // Before it is up.
+    sysctl::distrust(&bridge)?;
     route.configure_bridge(&bridge, link.index, &alias, network.subnet)?;
     sysctl::set_route_localnet(&bridge)?;
     for attachment in net.state.attachments()? {

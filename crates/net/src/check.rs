@@ -93,6 +93,11 @@ fn link_faults(
             "net.ipv4.conf.{name}.route_localnet is off: published ports do not answer on 127.0.0.1"
         ));
     }
+    if sysctl::has_ipv6(&name)? {
+        faults.push(format!(
+            "net.ipv6.conf.{name}.disable_ipv6 is off: a container can announce itself to this machine as a router"
+        ));
+    }
     for Attachment { id, veth, .. } in attachments {
         let fault = match links.iter().find(|link| link.name == *veth) {
             None => "is missing: restart the container",

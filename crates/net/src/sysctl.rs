@@ -33,6 +33,35 @@ pub(crate) fn route_localnet(bridge: &str) -> Result<bool, SysctlError> {
     is_on(route_localnet_path(bridge))
 }
 
+/// Keeps a sandbox from telling this machine where to send its packets: no router advertisements or anything else of
+/// IPv6, which sandboxes are not offered (CVE-2020-13401), and no ICMP redirects; none are sent to it either.
+pub(crate) fn distrust(bridge: &str) -> Result<(), SysctlError> {
+    for setting in ["accept_redirects", "send_redirects"] {
+        write(PathBuf::from(format!("/proc/sys/net/ipv4/conf/{bridge}/{setting}")), "0")?;
+    }
+    disable_ipv6(bridge)
+}
+
+/// A kernel without IPv6 has nothing to switch off.
+pub(crate) fn disable_ipv6(link: &str) -> Result<(), SysctlError> {
+    match write(disable_ipv6_path(link), "1") {
+        Err(error) if error.source.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+/// Whether a link takes in IPv6, as it does unless told otherwise.
+pub(crate) fn has_ipv6(link: &str) -> Result<bool, SysctlError> {
+    match is_on(disable_ipv6_path(link)) {
+        Err(error) if error.source.kind() == io::ErrorKind::NotFound => Ok(false),
+        disabled => disabled.map(|disabled| !disabled),
+    }
+}
+
+fn disable_ipv6_path(link: &str) -> PathBuf {
+    PathBuf::from(format!("/proc/sys/net/ipv6/conf/{link}/disable_ipv6"))
+}
+
 fn route_localnet_path(bridge: &str) -> PathBuf {
     PathBuf::from(format!("/proc/sys/net/ipv4/conf/{bridge}/route_localnet"))
 }

@@ -59,6 +59,34 @@ mod tests {
     }
 
     #[test]
+    fn a_sandbox_cannot_tell_the_machine_where_to_send_its_packets() {
+        let machine = Machine::new();
+        // The most trusting machine: every new link takes advertisements although it forwards.
+        for (setting, value) in [("accept_ra", "2"), ("autoconf", "1"), ("disable_ipv6", "0")] {
+            std::fs::write(format!("/proc/sys/net/ipv6/conf/default/{setting}"), value).unwrap();
+        }
+        let netns = new_netns();
+        let attached = attach(&machine, "one", &netns, "").attachment;
+        assert!(!ip("-o addr show gaufre0").contains("inet6"));
+        assert!(!ip(&format!("-o addr show {}", attached.veth)).contains("inet6"));
+        for setting in ["accept_redirects", "send_redirects"] {
+            let path = format!("/proc/sys/net/ipv4/conf/gaufre0/{setting}");
+            assert_eq!(std::fs::read_to_string(path).unwrap(), "0\n", "{setting}");
+        }
+        inside(&netns, || {
+            // A default router of high preference for an hour, with a prefix to take an address from.
+            std::fs::write("/proc/sys/net/ipv6/conf/eth0/accept_dad", "0").unwrap();
+            std::fs::write("/proc/sys/net/ipv6/conf/eth0/disable_ipv6", "1").unwrap();
+            std::fs::write("/proc/sys/net/ipv6/conf/eth0/disable_ipv6", "0").unwrap();
+            ip("addr replace fe80::1/64 dev eth0 nodad");
+            advertise();
+        });
+        assert!(!ip("-6 route").contains("gaufre0"), "{}", ip("-6 route"));
+        assert!(!ip("-o -6 addr").contains("2001:db8"), "{}", ip("-o -6 addr"));
+        machine.net.detach("one").unwrap();
+    }
+
+    #[test]
     fn with_the_last_user_gone_nothing_is_left() {
         let machine = Machine::new();
         let before = (ip("-o link"), ip("-o addr"), ip("route"), nft("list ruleset"), forwarding());
@@ -71,6 +99,30 @@ mod tests {
         machine.net.detach("two").unwrap();
         machine.net.detach("two").unwrap();
         assert_eq!(before, (ip("-o link"), ip("-o addr"), ip("route"), nft("list ruleset"), forwarding()));
+    }
+
+    /// Sends a router advertisement to all nodes (RFC 4861, section 4.2) from the calling thread's `eth0`.
+    fn advertise() {
+        use rustix::net::sockopt::{set_ipv6_multicast_hops, set_ipv6_unicast_hops};
+        use rustix::net::{AddressFamily, SendFlags, SocketType, ipproto, sendto, socket};
+        let socket = socket(AddressFamily::INET6, SocketType::RAW, Some(ipproto::ICMPV6)).unwrap();
+        set_ipv6_unicast_hops(&socket, Some(255)).unwrap();
+        set_ipv6_multicast_hops(&socket, 255).unwrap();
+        let mut packet = vec![134, 0, 0, 0, 64, 0x08, 0x0e, 0x10];
+        packet.extend([0; 8]);
+        // One prefix, on the link and for addresses.
+        packet.extend([3, 4, 64, 0xc0, 0, 0, 0x0e, 0x10, 0, 0, 0x0e, 0x10, 0, 0, 0, 0]);
+        packet.extend("2001:db8::".parse::<std::net::Ipv6Addr>().unwrap().octets());
+        let eth0: u32 = std::fs::read_to_string("/proc/thread-self/net/dev_snmp6/eth0")
+            .unwrap()
+            .split_whitespace()
+            .nth(1)
+            .unwrap()
+            .parse()
+            .unwrap();
+        let everyone = std::net::SocketAddrV6::new("ff02::1".parse().unwrap(), 0, 0, eth0);
+        sendto(&socket, &packet, SendFlags::empty(), &everyone).unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(200));
     }
 
     fn forwarding() -> String {

@@ -93,6 +93,8 @@ mod tests {
         let link = |command: &'static str| move || drop(ip(command));
         found_and_mended(&machine, set("ip_forward"), &["net.ipv4.ip_forward is off"]);
         found_and_mended(&machine, set("conf/gaufre0/route_localnet"), &["gaufre0.route_localnet is off"]);
+        let allow = set("../ipv6/conf/gaufre0/disable_ipv6");
+        found_and_mended(&machine, allow, &["gaufre0.disable_ipv6 is off"]);
         found_and_mended(&machine, link("link del gaufre0"), &["the bridge gaufre0 is missing"]);
         found_and_mended(&machine, link("link set gaufre0 down"), &["the bridge gaufre0 is switched off"]);
         found_and_mended(
