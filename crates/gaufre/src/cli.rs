@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 use gaufre_engine::{Engine, EngineOptions};
+use tracing_subscriber::filter::LevelFilter;
 
 use crate::failure::Result;
 use crate::verbs;
@@ -39,8 +40,14 @@ pub(crate) struct Global {
     pub(crate) run: Option<PathBuf>,
 
     /// What to tell on standard error: error, warn, info, debug or trace
-    #[arg(long, value_name = "LEVEL", default_value = "warn")]
-    pub(crate) log_level: tracing_subscriber::filter::LevelFilter,
+    #[arg(long, value_name = "LEVEL", default_value = "warn", value_parser = log_level)]
+    pub(crate) log_level: LevelFilter,
+}
+
+fn log_level(text: &str) -> std::result::Result<LevelFilter, String> {
+    text.parse().map_err(|_| {
+        format!("there is no log level '{text}'; there are off, error, warn, info, debug and trace")
+    })
 }
 
 impl Global {

@@ -71,6 +71,9 @@ const OTHER_VERBS: [(&str, &str); 22] = [
     ("events", "there are no events yet"),
 ];
 
+/// What the standard library says of text that is no whole number.
+const NO_INTEGER: [&str; 2] = ["invalid digit found in string", "cannot parse integer from empty string"];
+
 /// Prints what is wrong, or the help that was asked for, and gives the code to exit with.
 pub(crate) fn explain(error: &clap::Error, args: impl Iterator<Item = OsString>) -> u8 {
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
@@ -113,7 +116,17 @@ fn sentence(error: &clap::Error) -> String {
             if why.is_empty() {
                 return format!("invalid value for {flag}: '{value}'");
             }
+            if value.parse::<i128>().is_err() && NO_INTEGER.contains(&why.as_str()) {
+                return format!("invalid value for {flag}: '{value}' is not a whole number");
+            }
             format!("invalid value for {flag}: {why}")
+        }
+        (ErrorKind::ArgumentConflict, Some(flag), _) => {
+            let name = |flag: &str| flag.split_whitespace().next().unwrap_or(flag).to_owned();
+            match context(ContextKind::PriorArg) {
+                Some(prior) => format!("{} and {} exclude each other", name(flag), name(prior)),
+                None => first_line(error),
+            }
         }
         (ErrorKind::InvalidValue, Some(flag), value) => {
             let flag = flag.split([' ', '[', '=']).next().unwrap_or(flag);
@@ -227,6 +240,12 @@ mod tests {
         let status =
             "there is no status 'up'; there are created, starting, running, restarting, stopping and exited";
         assert!(said(&["ps", "-f", "status=up"]).contains(status));
+        let number = "invalid value for --time: 'x' is not a whole number | gaufre stop";
+        assert_eq!(said(&["stop", "-t", "x", "a"]), number);
+        let both = "--detach and --attach exclude each other | gaufre run";
+        assert_eq!(said(&["run", "-d", "-a", "stdout", "x"]), both);
+        let level = "there is no log level 'foo'; there are off, error, warn, info, debug and trace";
+        assert!(said(&["--log-level", "foo", "ps"]).contains(level));
         assert!(said(&["logs", "--tail", "x", "a"]).contains("'x' is no number of lines"));
     }
 

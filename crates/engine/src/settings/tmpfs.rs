@@ -24,6 +24,9 @@ pub enum ParseTmpfsError {
     /// An option that tmpfs does not have, or that we do not.
     #[error("tmpfs option '{0}' is not supported")]
     Option(String),
+    /// A value that the kernel would refuse.
+    #[error("tmpfs option '{0}' has no usable value: write size=64m, mode=1777 or a whole number")]
+    Value(String),
     /// podman's own option.
     #[error("tmpfs option 'tmpcopyup' is not supported: the mount begins empty")]
     CopyUp,
@@ -62,7 +65,13 @@ impl FromStr for TmpfsArg {
         let options: Vec<String> = options.map(str::to_owned).collect();
         for option in &options {
             let known = match option.split_once('=') {
-                Some((key, value)) => KEYS.contains(&key) && !value.is_empty(),
+                Some((key, value)) if KEYS.contains(&key) => {
+                    if !fits(key, value) {
+                        return Err(ParseTmpfsError::Value(option.clone()));
+                    }
+                    true
+                }
+                Some(_) => false,
                 None if option == "tmpcopyup" => return Err(ParseTmpfsError::CopyUp),
                 None => FLAGS.contains(&option.as_str()),
             };
@@ -71,6 +80,18 @@ impl FromStr for TmpfsArg {
             }
         }
         Ok(Self { path: path.into(), options })
+    }
+}
+
+/// Whether the kernel can read the value (tmpfs(5)): octal digits, a size with a unit or as a part of memory, a count.
+fn fits(key: &str, value: &str) -> bool {
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let counted = |text: &str| digits(text.strip_suffix(|c: char| "kKmMgGtT".contains(c)).unwrap_or(text));
+    match key {
+        "mode" => (1..=5).contains(&value.len()) && value.bytes().all(|byte| (b'0'..=b'7').contains(&byte)),
+        "size" => counted(value.strip_suffix('%').unwrap_or(value)),
+        "uid" | "gid" => value.parse::<u32>().is_ok(),
+        _ => counted(value),
     }
 }
 
@@ -92,6 +113,17 @@ mod tests {
             assert!(refusal.contains(&format!("'{option}'")), "{refusal}");
         }
         assert_eq!("/tmp:rw,notmpcopyup".parse::<TmpfsArg>().unwrap().options, ["rw"]);
+    }
+
+    #[test]
+    fn a_value_that_the_kernel_cannot_read_is_refused_by_name() {
+        for option in ["size=big", "size=", "size=64mb", "mode=9z", "mode=u+x", "uid=root", "nr_inodes=-1"] {
+            let refusal = format!("/tmp:{option}").parse::<TmpfsArg>().unwrap_err().to_string();
+            assert!(refusal.contains(&format!("'{option}'")), "{refusal}");
+        }
+        for option in ["size=64m", "size=50%", "size=1073741824", "mode=0755", "uid=0", "nr_inodes=10k"] {
+            assert!(format!("/tmp:{option}").parse::<TmpfsArg>().is_ok(), "{option}");
+        }
     }
 
     #[test]

@@ -92,13 +92,19 @@ impl CreateArgs {
     /// Where the ID is to be written; checked before anything is made.
     ///
     /// # Errors
-    /// When there is such a file already.
+    /// When there is such a file already, or no directory for it.
     pub(crate) fn free_cidfile(&self) -> Result<Option<&Path>> {
         match &self.cidfile {
             Some(path) if path.symlink_metadata().is_ok() => Err(CliError::new(format_args!(
                 "--cidfile {} exists already: a container may still be using it",
                 path.display()
             ))),
+            Some(path) if !path.parent().is_some_and(|dir| dir.as_os_str().is_empty() || dir.is_dir()) => {
+                let path = path.display();
+                Err(CliError::new(format_args!(
+                    "--cidfile {path} cannot be written: there is no such directory"
+                )))
+            }
             path => Ok(path.as_deref()),
         }
     }

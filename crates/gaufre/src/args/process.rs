@@ -94,7 +94,10 @@ impl ProcessArgs {
             "" => Ok(Some(Vec::new())),
             array if array.starts_with('[') => match serde_json::from_str(array) {
                 Ok(args) => Ok(Some(args)),
-                Err(error) => Err(invalid("entrypoint", error)),
+                Err(error) => {
+                    let error = anyhow::Error::new(error);
+                    Err(invalid("entrypoint", error.context(format!("'{text}' is no JSON array of words"))))
+                }
             },
             _ => Ok(Some(vec![text.clone()])),
         }
