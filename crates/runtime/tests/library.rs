@@ -25,7 +25,7 @@ fn main() {
 }
 
 fn a_detached_overlay_becomes_the_root_and_leaves_the_lower_layer_alone(dir: &Path) {
-    let spec = spec(&["sh", "-c", "echo written > /file; cat /file; echo $PPID; sleep 60"]);
+    let spec = spec(&["sh", "-c", "echo written > /file; cat /file; echo $PPID; echo > /said; sleep 60"]);
     let (mut reader, writer) = std::io::pipe().unwrap();
     let null = fs::File::open("/dev/null").unwrap();
     let streams = Streams { stdin: null.as_fd(), stdout: writer.as_fd(), stderr: writer.as_fd() };
@@ -47,7 +47,7 @@ fn a_detached_overlay_becomes_the_root_and_leaves_the_lower_layer_alone(dir: &Pa
     let process = spec.process().clone().unwrap();
     let mut process = process;
     process
-        .set_args(Some(["sh", "-c", "until [ -s /file ]; do :; done; exit 6"].map(str::to_owned).to_vec()));
+        .set_args(Some(["sh", "-c", "until [ -s /said ]; do :; done; exit 6"].map(str::to_owned).to_vec()));
     let executed = exec(ExecRequest {
         pid: running.pid,
         pidfd: running.pidfd.as_fd(),
