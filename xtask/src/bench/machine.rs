@@ -35,8 +35,9 @@ pub(super) fn describe(bench: &Bench) -> String {
     ];
     let list: String = lines.iter().map(|(name, value)| format!("- {name}: {value}\n")).collect();
     format!(
-        "{list}\nPodman runs from Debian unstable in a root directory of its own, entered with nsenter and chroot (about 1 ms of its \
-         times), with `--cgroups=disabled` where cgroups are hybrid, because crun refuses those; ours makes its cgroups.\n"
+        "{list}\nPodman runs from Debian unstable in a root directory of its own. `run` is measured in a mount namespace with a pure \
+         cgroup v2 view on both sides, because crun refuses a hybrid layout; both enter theirs with nsenter and chroot (about \
+         1 ms of each time) and make a cgroup, without a limit on processes.\n"
     )
 }
 

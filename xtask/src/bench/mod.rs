@@ -65,7 +65,8 @@ pub(crate) fn run(only: &[String], binary: Option<PathBuf>) -> Result<()> {
     }
     if only.is_empty() {
         let path = binaries::workspace().join("benches/RESULTS.md");
-        std::fs::write(&path, report::page(&machine::describe(&bench), &rows))?;
+        let notes = std::fs::read_to_string(path.with_file_name("NOTES.md")).unwrap_or_default();
+        std::fs::write(&path, format!("{}\n{notes}", report::page(&machine::describe(&bench), &rows)))?;
         println!("written to {}", path.display());
     }
     Ok(())
