@@ -77,7 +77,7 @@ pub enum CreateError {
     #[error("the kernel gives no random numbers")]
     Random(#[source] io::Error),
     /// It cannot be written down.
-    #[error("cannot create the sandbox")]
+    #[error("cannot create the container")]
     Register(#[from] RegisterError),
 }
 
@@ -90,7 +90,7 @@ impl Failure for CreateError {
             Self::NoCommand(_) => Some("Give one after the image's name.".to_owned()),
             Self::Platform { .. } => Some("Pull the image for this machine's platform.".to_owned()),
             Self::Register(RegisterError::NameInUse { name, .. }) => {
-                Some(format!("Choose another --name, or remove that sandbox: gaufre rm {name}"))
+                Some(format!("Choose another --name, or remove that container: gaufre rm {name}"))
             }
             _ => None,
         }

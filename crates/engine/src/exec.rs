@@ -60,13 +60,13 @@ pub enum ExecError {
     #[error(transparent)]
     Status(#[from] StopError),
     /// There is nothing to execute it in.
-    #[error("cannot execute in sandbox {id}: it is not running")]
+    #[error("cannot execute in container {id}: it is not running")]
     NotRunning {
         /// Which.
         id: String,
     },
     /// The bundle it was started with cannot be read.
-    #[error("cannot read the bundle of sandbox {id}")]
+    #[error("cannot read the bundle of container {id}")]
     Bundle {
         /// Which.
         id: String,
@@ -83,13 +83,13 @@ pub enum ExecError {
     #[error("cannot put the command into the runtime's terms")]
     Spec(#[from] OciSpecError),
     /// This program cannot be protected from the sandbox.
-    #[error("cannot protect this program from the sandbox that it is to enter")]
+    #[error("cannot protect this program from the container that it is to enter")]
     Seal(#[source] Box<gaufre_runtime::StepError>),
     /// Pipes are not to be had.
     #[error("cannot prepare the command's input and output")]
     Streams(#[source] io::Error),
     /// The runtime refuses.
-    #[error("cannot execute {command:?} in sandbox {id}")]
+    #[error("cannot execute {command:?} in container {id}")]
     Runtime {
         /// What.
         command: String,

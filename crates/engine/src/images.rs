@@ -81,7 +81,7 @@ pub enum ImagesError {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// Sandboxes are made from it.
-    #[error("image {id} is in use by sandbox {}", sandboxes.join(", "))]
+    #[error("image {id} is in use by container {}", sandboxes.join(", "))]
     InUse {
         /// Which.
         id: String,
@@ -122,7 +122,7 @@ impl Failure for ImagesError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::InUse { .. } => {
-                Some("Remove the sandboxes first (gaufre rm), or all of it with --force.".to_owned())
+                Some("Remove the containers first (gaufre rm), or all of it with --force.".to_owned())
             }
             Self::SeveralNames { .. } => {
                 Some("Name the one to remove, or remove all with --force.".to_owned())

@@ -84,7 +84,7 @@ pub enum ListError {
     #[error(transparent)]
     Find(#[from] FindError),
     /// One cannot be read.
-    #[error("cannot read the records of sandbox {id}")]
+    #[error("cannot read the records of container {id}")]
     Record {
         /// Which.
         id: String,
@@ -112,7 +112,7 @@ impl Engine {
                     let id = sandbox.id().short();
                     tracing::warn!(
                         error = &error as &dyn std::error::Error,
-                        "sandbox {id} is damaged and passed over; gaufre rm --force {id} removes it"
+                        "container {id} is damaged and passed over; gaufre rm --force {id} removes it"
                     );
                     continue;
                 }

@@ -48,7 +48,7 @@ pub(crate) fn recover(dirs: &Dirs, sandbox: &Sandbox) {
         Ok(Locked::Ours(lock)) => mend(dirs, sandbox, lock),
         Ok(Locked::Busy) => wait_for_others(dirs, sandbox),
         Ok(Locked::Gone) => {}
-        Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "a sandbox cannot be mended"),
+        Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "a container cannot be mended"),
     }
 }
 
@@ -81,7 +81,7 @@ fn mend(dirs: &Dirs, sandbox: &Sandbox, lock: KeeperLock) {
     if let Err(error) = keeper::spawn_successor(dirs, sandbox, &lock) {
         tracing::warn!(
             error = &error as &dyn std::error::Error,
-            "sandbox {} could not be taken over",
+            "container {} could not be taken over",
             sandbox.id().short()
         );
         // If the new keeper died too, this hands the lock on to the next who tries.

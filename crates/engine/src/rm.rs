@@ -31,7 +31,7 @@ pub enum RemoveError {
     #[error(transparent)]
     Find(#[from] FindError),
     /// It runs.
-    #[error("cannot remove sandbox {id}: it is running")]
+    #[error("cannot remove container {id}: it is running")]
     Running {
         /// Which.
         id: String,
@@ -43,13 +43,13 @@ pub enum RemoveError {
     #[error(transparent)]
     Lock(#[from] LockError),
     /// Its keeper does not come to its end.
-    #[error("the keeper of sandbox {id} does not end")]
+    #[error("the keeper of container {id} does not end")]
     Keeper {
         /// Which.
         id: String,
     },
     /// Files remain.
-    #[error("cannot remove the files of sandbox {id}")]
+    #[error("cannot remove the files of container {id}")]
     Files {
         /// Which.
         id: String,

@@ -32,7 +32,7 @@ pub enum StartError {
     #[error(transparent)]
     Find(#[from] FindError),
     /// Its records cannot be read.
-    #[error("cannot read the records of sandbox {id}")]
+    #[error("cannot read the records of container {id}")]
     Record {
         /// Which.
         id: String,
@@ -43,7 +43,7 @@ pub enum StartError {
     #[error(transparent)]
     Lock(#[from] LockError),
     /// Its keeper is still taking down the last run.
-    #[error("sandbox {id} is still being taken down after its last run")]
+    #[error("container {id} is still being taken down after its last run")]
     Busy {
         /// Which.
         id: String,

@@ -20,7 +20,7 @@ pub enum StopError {
     #[error(transparent)]
     Find(#[from] FindError),
     /// Its records cannot be read.
-    #[error("cannot read the records of sandbox {id}")]
+    #[error("cannot read the records of container {id}")]
     Record {
         /// Which.
         id: String,
@@ -28,13 +28,13 @@ pub enum StopError {
         source: RecordError,
     },
     /// There is nothing to signal.
-    #[error("cannot signal sandbox {id}: it is not running")]
+    #[error("cannot signal container {id}: it is not running")]
     NotRunning {
         /// Which.
         id: String,
     },
     /// The kernel refuses.
-    #[error("cannot signal sandbox {id}")]
+    #[error("cannot signal container {id}")]
     Signal {
         /// Which.
         id: String,
@@ -42,7 +42,7 @@ pub enum StopError {
         source: io::Error,
     },
     /// The wish cannot be noted down.
-    #[error("cannot ask sandbox {id} to stop")]
+    #[error("cannot ask container {id} to stop")]
     Ask {
         /// Which.
         id: String,
@@ -50,7 +50,7 @@ pub enum StopError {
         source: io::Error,
     },
     /// Even SIGKILL did not end it.
-    #[error("sandbox {id} still runs {seconds} s after SIGKILL")]
+    #[error("container {id} still runs {seconds} s after SIGKILL")]
     Unkillable {
         /// Which.
         id: String,

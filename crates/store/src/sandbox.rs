@@ -14,7 +14,7 @@ use crate::tree;
 #[derive(Debug, thiserror::Error)]
 pub enum SandboxError {
     /// Not usable as a file name.
-    #[error("{id:?} cannot be the ID of a sandbox")]
+    #[error("{id:?} cannot be the ID of a container")]
     Id {
         /// The ID.
         id: String,

@@ -27,7 +27,7 @@ pub enum AttachError {
     #[error(transparent)]
     Find(#[from] crate::sandbox::FindError),
     /// There is nothing to attach to.
-    #[error("sandbox {id} is not running")]
+    #[error("container {id} is not running")]
     NotRunning {
         /// Which.
         id: String,

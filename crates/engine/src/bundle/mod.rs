@@ -61,7 +61,7 @@ pub enum BundleError {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// What was asked for has no form in the specification.
-    #[error("cannot put the sandbox's settings into a bundle")]
+    #[error("cannot put the container's settings into a bundle")]
     Spec(#[from] OciSpecError),
     /// The bundle cannot be written.
     #[error(transparent)]

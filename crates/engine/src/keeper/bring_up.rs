@@ -36,10 +36,10 @@ pub enum BringUpError {
     #[error("cannot make the bundle")]
     Bundle(#[from] BundleError),
     /// The sandbox whose network is to be shared is not there.
-    #[error("cannot share the network of another sandbox")]
+    #[error("cannot share the network of another container")]
     Peer(#[from] FindError),
     /// The sandbox whose network is to be shared does not run.
-    #[error("cannot share the network of sandbox {0:?}: it is not running")]
+    #[error("cannot share the network of container {0:?}: it is not running")]
     PeerNotRunning(String),
     /// A file, FIFO or socket of the sandbox cannot be made.
     #[error("cannot prepare {what}")]
@@ -50,10 +50,10 @@ pub enum BringUpError {
         source: io::Error,
     },
     /// The runtime refuses.
-    #[error("cannot create the sandbox")]
+    #[error("cannot create the container")]
     Create(#[source] Box<gaufre_runtime::CreateError>),
     /// The network cannot be had.
-    #[error("cannot connect the sandbox to its network")]
+    #[error("cannot connect the container to its network")]
     Network(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The state cannot be written.
     #[error(transparent)]

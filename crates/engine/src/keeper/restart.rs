@@ -51,7 +51,7 @@ impl Restarts {
         listener: Option<&OwnedFd>,
     ) -> bool {
         if let Err(error) = sandbox.set_phase(Phase::Restarting, self.count) {
-            tracing::warn!(%error, "the state of the sandbox could not be written");
+            tracing::warn!(%error, "the state of the container could not be written");
         }
         if self.started.elapsed() > LONG_RUN {
             self.pause = FIRST_PAUSE;

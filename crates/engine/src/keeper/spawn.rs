@@ -38,7 +38,7 @@ pub enum SpawnError {
         source: io::Error,
     },
     /// The keeper cannot be started.
-    #[error("cannot start the keeper of sandbox {id}")]
+    #[error("cannot start the keeper of container {id}")]
     Start {
         /// Which.
         id: String,
@@ -49,13 +49,13 @@ pub enum SpawnError {
     #[error(transparent)]
     Attach(#[from] AttachError),
     /// The keeper died before the workload ran.
-    #[error("the keeper of sandbox {id} was killed while it started the sandbox")]
+    #[error("the keeper of container {id} was killed while it started the container")]
     KeeperDied {
         /// Which.
         id: String,
     },
     /// The keeper says why.
-    #[error("cannot start sandbox {id}")]
+    #[error("cannot start container {id}")]
     Failed {
         /// Which.
         id: String,

@@ -81,7 +81,7 @@ pub(super) fn after_nothing(dirs: &Dirs, sandbox: &Sandbox, words: &str, restart
 pub(super) fn at_the_end(dirs: &Dirs, sandbox: &Sandbox) {
     if sandbox.definition.settings.remove_on_exit {
         crate::rm::remove_anonymous_volumes(dirs, sandbox);
-        note("the sandbox", Catalog::new(dirs).unregister(sandbox));
+        note("the container", Catalog::new(dirs).unregister(sandbox));
     } else {
         note("the run directory", fs::remove_dir_all(sandbox.run_directory()));
     }
@@ -123,7 +123,7 @@ fn note<E: std::error::Error + 'static>(what: &str, result: Result<(), E>) {
     if let Err(error) = result {
         tracing::warn!(
             error = &error as &dyn std::error::Error,
-            "{what} of a sandbox could not be taken down or written"
+            "{what} of a container could not be taken down or written"
         );
     }
 }

@@ -40,10 +40,10 @@ pub enum LogsError {
         source: io::Error,
     },
     /// Whether the sandbox runs is not to be found out.
-    #[error("cannot tell whether the sandbox still runs")]
+    #[error("cannot tell whether the container still runs")]
     State(#[from] crate::sandbox::RecordError),
     /// The sandbox keeps no log.
-    #[error("sandbox {id} keeps no log: it was created with --log-driver none")]
+    #[error("container {id} keeps no log: it was created with --log-driver none")]
     NoLog {
         /// Which.
         id: String,

@@ -10,7 +10,7 @@ pub struct SandboxId(String);
 
 /// The text is not the ID of a sandbox.
 #[derive(Debug, thiserror::Error)]
-#[error("{0:?} is not a sandbox ID: one has 64 hexadecimal digits")]
+#[error("{0:?} is not a container ID: one has 64 hexadecimal digits")]
 pub struct IdError(String);
 
 impl SandboxId {

@@ -66,13 +66,13 @@ impl Engine {
                 if !self.store()?.has_layer(layer).unwrap_or(false) {
                     let id = sandbox.id().short();
                     report.unrepaired.push(format!(
-                        "sandbox {id} needs layer {layer}, which is not in the store: remove it (gaufre rm {id}) or pull {}",
+                        "container {id} needs layer {layer}, which is not in the store: remove it (gaufre rm {id}) or pull {}",
                         sandbox.definition.image.name
                     ));
                 }
             }
         }
-        report.checked.push(format!("{} sandboxes", sandboxes.len()));
+        report.checked.push(format!("{} containers", sandboxes.len()));
         Ok(())
     }
 
@@ -81,7 +81,7 @@ impl Engine {
         let live: Vec<String> = self.users()?.running;
         for attachment in net.list()? {
             if !live.contains(&attachment.id) {
-                report.problems.push(format!("address {} belongs to no sandbox that runs", attachment.ip));
+                report.problems.push(format!("address {} belongs to no container that runs", attachment.ip));
             }
         }
         report.problems.extend(lasting_faults(&net)?);

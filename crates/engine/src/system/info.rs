@@ -28,7 +28,8 @@ pub struct Info {
     pub root: PathBuf,
     /// Where running state is.
     pub run: PathBuf,
-    /// Sandboxes in all.
+    /// Sandboxes in all; users know them as containers.
+    #[serde(rename = "containers")]
     pub sandboxes: usize,
     /// Those that run.
     pub running: usize,
