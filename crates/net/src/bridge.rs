@@ -9,11 +9,15 @@ use crate::link::{Link, Mac, mac_from};
 use crate::netlink::{NetlinkError, Socket};
 use crate::nft::{Element, Table};
 use crate::state::{Locked, Network, StateError, boot_id};
-use crate::subnet::{Subnet, first_free};
+use crate::subnet::free;
 use crate::sysctl::{self, SysctlError};
 
 /// How many bridges of ours one machine may have: one for each run directory in use.
 const MAX_BRIDGES: u32 = 32;
+/// How often to begin anew when others set up bridges at the same time.
+const MOST_ATTEMPTS: usize = 16;
+/// Among how many free networks to choose after somebody was in the way.
+const CHOICES: usize = 16;
 const USUAL_MTU: u32 = 1500;
 /// How the alias of a bridge ends that has forwarding to switch off after it.
 const WAS_OFF: &str = "; net.ipv4.ip_forward was 0";
@@ -36,6 +40,9 @@ pub enum BridgeError {
     /// The names are taken.
     #[error("every bridge name from gaufre0 to gaufre{} is taken", MAX_BRIDGES - 1)]
     NoName,
+    /// Others kept taking what we were about to take.
+    #[error("others took every network for the bridge that was free a moment before, {MOST_ATTEMPTS} times")]
+    Contended,
 }
 
 /// Makes sure that the bridge works, and gives its index. When it does this costs one look at each part.
@@ -55,25 +62,49 @@ pub(crate) fn ensure(net: &Net, locked: &Locked<'_>) -> Result<(Network, u32), B
 }
 
 /// Makes everything that is missing, from whatever is there: for the first user, and after somebody took our things away.
+///
+/// Another run directory, or somebody else's tool, may take the same name or the same addresses at the same time: no lock
+/// covers them all. So each looks again once its own bridge can be seen, and whoever then sees another gives way.
 pub(crate) fn bring_up(
     net: &Net,
     locked: &Locked<'_>,
     route: &Socket,
 ) -> Result<(Network, u32), BridgeError> {
-    let mut network = plan(net, locked, route)?;
-    network.up = true;
-    locked.write_network(&network)?;
-    let bridge = network.bridge();
-    match route.create_bridge(&bridge, mark(net)) {
-        Err(error) if !error.is(Errno::EXIST) => return Err(error.into()),
-        _ => {}
+    for attempt in 0..MOST_ATTEMPTS {
+        let mut network = plan(net, locked, route, attempt)?;
+        network.up = true;
+        locked.write_network(&network)?;
+        let bridge = network.bridge();
+        match route.create_bridge(&bridge, mark(net)) {
+            Err(error) if !error.is(Errno::EXIST) => return Err(error.into()),
+            _ => {}
+        }
+        let Some(link) = route.link(&bridge)?.filter(|link| link.mac == mark(net)) else { continue };
+        set_up(net, locked, route, &mut network, &link)?;
+        let settled = !net.state.names()?.is_empty();
+        let (routed, _) = route.routed_networks(Some(link.index))?;
+        if settled || !routed.iter().any(|other| other.overlaps(&network.subnet)) {
+            return Ok((network, link.index));
+        }
+        tracing::debug!(subnet = %network.subnet, "somebody else has just taken these addresses");
+        if let Some(failure) = take_down(net, locked, &mut network).into_iter().next() {
+            return Err(failure);
+        }
     }
-    let link = route
-        .link(&bridge)?
-        .ok_or_else(|| NetlinkError::new(&format!("make the bridge {bridge}"), Errno::NODEV))?;
+    Err(BridgeError::Contended)
+}
+
+fn set_up(
+    net: &Net,
+    locked: &Locked<'_>,
+    route: &Socket,
+    network: &mut Network,
+    link: &Link,
+) -> Result<(), BridgeError> {
+    let bridge = network.bridge();
     network.restore_ip_forward |= link.alias.ends_with(WAS_OFF)
         || other_bridges(route, &bridge)?.iter().any(|other| other.alias.ends_with(WAS_OFF));
-    forward(locked, &mut network)?;
+    forward(locked, network)?;
     let was_off = if network.restore_ip_forward { WAS_OFF } else { "" };
     let alias = format!("gaufre, state in {}{was_off}", net.state.path().display());
     // Before it is up.
@@ -86,8 +117,7 @@ pub(crate) fn bring_up(
             route.reflect(&attachment.veth)?;
         }
     }
-    build_table(net, &network)?;
-    Ok((network, link.index))
+    build_table(net, network)
 }
 
 /// The table with the ports of every attachment, made anew in one step.
@@ -176,15 +206,16 @@ pub(crate) fn reconcile(net: &Net) -> Result<(), BridgeError> {
     bring_up(net, &locked, &route).map(|_| ())
 }
 
-/// The network to make: the remembered one if it is still free or has users, else the first free one.
-fn plan(net: &Net, locked: &Locked<'_>, route: &Socket) -> Result<Network, BridgeError> {
+/// The network to make: the remembered one if it is still free or has users, else the first free one; after an attempt
+/// that somebody disturbed any free one, so that two do not disturb each other for ever.
+fn plan(net: &Net, locked: &Locked<'_>, route: &Socket, attempt: usize) -> Result<Network, BridgeError> {
     let remembered = net.state.network()?;
     let mut restore_ip_forward = false;
     if remembered.is_none() {
         locked.clear()?;
         restore_ip_forward = remove_orphans(net, route)?;
     }
-    let (routed, uplink) = route.routed_networks()?;
+    let (routed, uplink) = route.routed_networks(None)?;
     let number = bridge_number(net, route, remembered.as_ref())?;
     let mtu = uplink.map(|index| route.link_at(index)).transpose()?.flatten().and_then(|link| link.mtu);
     let mtu = mtu.filter(|bytes| *bytes != USUAL_MTU);
@@ -192,24 +223,24 @@ fn plan(net: &Net, locked: &Locked<'_>, route: &Socket) -> Result<Network, Bridg
     if let Some(network) = remembered {
         let free = !routed.iter().any(|other| other.overlaps(&network.subnet));
         let bridge_there = route.link(&network.bridge())?.is_some_and(|link| link.mac == mark(net));
-        if has_users || bridge_there || free {
+        if has_users || bridge_there || (free && attempt == 0) {
             return Ok(Network { number, mtu, ..network });
         }
     }
+    let skipped = if attempt == 0 { 0 } else { any_number() as usize % CHOICES };
+    let subnet = free(&routed).nth(skipped).or_else(|| free(&routed).next());
     Ok(Network {
         boot: boot_id()?,
         number,
-        subnet: choose(&routed)?,
+        subnet: subnet.ok_or(BridgeError::NoSubnet)?,
         mtu,
         last_address: None,
-        last_veth: first_veth(),
+        // Anywhere, because the veth pairs of a network of this number that has just gone live until the kernel has
+        // ended their namespaces.
+        last_veth: any_number(),
         restore_ip_forward,
         up: true,
     })
-}
-
-fn choose(routed: &[Subnet]) -> Result<Subnet, BridgeError> {
-    first_free(routed).ok_or(BridgeError::NoSubnet)
 }
 
 /// The remembered number, unless the name is somebody else's by now; else that of a bridge of ours whose state was lost;
@@ -260,9 +291,7 @@ pub(crate) fn mark(net: &Net) -> Mac {
     mac_from(hash.to_be_bytes())
 }
 
-/// Where the numbers in veth names begin: anywhere, because the veth pairs of a network of this number that has just
-/// gone live until the kernel has ended their namespaces.
-fn first_veth() -> u32 {
+fn any_number() -> u32 {
     let [a, b, c, d, ..] = RandomState::new().build_hasher().finish().to_ne_bytes();
     u32::from_ne_bytes([a, b, c, d])
 }

@@ -85,7 +85,7 @@ fn link_faults(
     let gateway = network.subnet.gateway();
     if !bridge.is_up {
         // The routes that would show its address are gone with it.
-    } else if !route.routed_networks()?.0.contains(&Subnet::around(gateway, 32)) {
+    } else if !route.routed_networks(None)?.0.contains(&Subnet::around(gateway, 32)) {
         faults.push(format!("the bridge {name} has lost its address {gateway}"));
     }
     if !sysctl::route_localnet(&name)? {

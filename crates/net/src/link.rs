@@ -223,7 +223,10 @@ impl Socket {
 
     /// The IPv4 networks that this machine has routes to (its own addresses are among them as /32), and the index of the
     /// interface of the default route.
-    pub(crate) fn routed_networks(&self) -> Result<(Vec<Subnet>, Option<u32>), NetlinkError> {
+    pub(crate) fn routed_networks(
+        &self,
+        except: Option<u32>,
+    ) -> Result<(Vec<Subnet>, Option<u32>), NetlinkError> {
         let mut requests = Requests::default();
         requests
             .push("list the routes", encode(RouteNetlinkMessage::GetRoute(ipv4_route_dump()), NLM_F_DUMP));
@@ -235,16 +238,16 @@ impl Socket {
                 RouteAttribute::Destination(RouteAddress::Inet(address)) => Some(*address),
                 _ => None,
             });
+            let interface = route.attributes.iter().find_map(|attribute| match attribute {
+                RouteAttribute::Oif(index) => Some(*index),
+                _ => None,
+            });
             match destination {
+                Some(_) if interface.is_some() && interface == except => {}
                 Some(address) => {
                     networks.push(Subnet::around(address, route.header.destination_prefix_length));
                 }
-                None => {
-                    uplink = uplink.or(route.attributes.iter().find_map(|attribute| match attribute {
-                        RouteAttribute::Oif(index) => Some(*index),
-                        _ => None,
-                    }));
-                }
+                None => uplink = uplink.or(interface),
             }
         }
         Ok((networks, uplink))

@@ -76,10 +76,9 @@ impl Subnet {
     }
 }
 
-/// The first of our candidates that has no address in common with `used`.
-#[must_use]
-pub(crate) fn first_free(used: &[Subnet]) -> Option<Subnet> {
-    candidates().find(|candidate| !used.iter().any(|other| candidate.overlaps(other)))
+/// Those of our candidates that have no address in common with `used`.
+pub(crate) fn free(used: &[Subnet]) -> impl Iterator<Item = Subnet> {
+    candidates().filter(|candidate| !used.iter().any(|other| candidate.overlaps(other)))
 }
 
 /// Networks that neither docker (172.17 and up), podman (10.88, 10.89) nor home routers take first.
@@ -147,19 +146,20 @@ mod tests {
 
     #[test]
     fn a_network_that_a_route_covers_or_cuts_into_is_passed_over() {
-        assert_eq!(first_free(&[]), Some(subnet("10.207.0.0/16")));
+        assert_eq!(free(&[]).next(), Some(subnet("10.207.0.0/16")));
         let inside = Subnet::around(Ipv4Addr::new(10, 207, 200, 7), 32);
-        assert_eq!(first_free(&[inside]), Some(subnet("10.208.0.0/16")));
-        assert_eq!(first_free(&[subnet("10.0.0.0/8")]), Some(subnet("172.31.0.0/16")));
+        assert_eq!(free(&[inside]).next(), Some(subnet("10.208.0.0/16")));
+        assert_eq!(free(&[subnet("10.0.0.0/8")]).next(), Some(subnet("172.31.0.0/16")));
         let most = [subnet("10.0.0.0/8"), Subnet::around(Ipv4Addr::new(172, 16, 0, 0), 12)];
-        assert_eq!(first_free(&most), Some(subnet("192.168.200.0/24")));
+        assert_eq!(free(&most).next(), Some(subnet("192.168.200.0/24")));
         assert_eq!(
-            first_free(&[
+            free(&[
                 Subnet::around(Ipv4Addr::UNSPECIFIED, 1),
                 subnet("128.0.0.0/8"),
                 subnet("172.0.0.0/8"),
                 subnet("192.0.0.0/8")
-            ]),
+            ])
+            .next(),
             None
         );
     }

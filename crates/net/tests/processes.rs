@@ -43,6 +43,32 @@ mod tests {
     }
 
     #[test]
+    fn run_directories_that_begin_at_the_same_time_take_different_networks() {
+        let machine = Machine::new();
+        for round in 0..10 {
+            let runs: Vec<_> = (0..6).map(|_| tempfile::tempdir().unwrap()).collect();
+            let mut children: Vec<_> =
+                runs.iter().map(|run| child(run.path(), "once", &format!("s{round}"), "")).collect();
+            let mut networks = HashSet::new();
+            for child in &mut children {
+                let mut output = BufReader::new(child.0.stdout.take().unwrap());
+                let mut line = String::new();
+                while !line.contains("attached") {
+                    line.clear();
+                    assert_ne!(output.read_line(&mut line).unwrap(), 0, "a process ended without an address");
+                }
+                let (network, _) = line.trim().rsplit_once('.').unwrap();
+                assert!(networks.insert(network.to_owned()), "{network} twice in round {round}");
+            }
+            drop(children);
+            for run in &runs {
+                Net::open(run.path()).unwrap().gc(&[]).unwrap();
+            }
+        }
+        drop(machine);
+    }
+
+    #[test]
     fn a_process_killed_at_any_instant_leaves_nothing_that_gc_does_not_find() {
         let machine = Machine::new();
         let netns = new_netns();
