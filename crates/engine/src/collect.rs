@@ -9,9 +9,9 @@
 use crate::dirs::Dirs;
 use crate::engine::Engine;
 use crate::images::ImagesError;
+use crate::sandbox::wait_for_lock;
 use oci_spec::image::Digest;
-use rustix::fs::{FlockOperation, Mode, OFlags, flock, open};
-use rustix::io::Errno;
+use rustix::fs::FlockOperation;
 use std::io;
 use std::os::fd::OwnedFd;
 
@@ -31,15 +31,7 @@ impl ImagesLock {
     }
 
     fn take(dirs: &Dirs, operation: FlockOperation) -> io::Result<Self> {
-        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC;
-        let file = open(dirs.lock("images.lock"), flags, Mode::RUSR | Mode::WUSR)?;
-        loop {
-            match flock(&file, operation) {
-                Ok(()) => return Ok(Self(file)),
-                Err(Errno::INTR) => {}
-                Err(errno) => return Err(errno.into()),
-            }
-        }
+        Ok(Self(wait_for_lock(&dirs.lock("images.lock"), operation)?))
     }
 }
 

@@ -28,8 +28,14 @@ impl Dirs {
         self.run.join("sandboxes")
     }
 
-    /// Where the lock `name` of the whole store lies.
+    /// Where a lock or mark of the whole store lies: beside what it guards, so that two users of one root meet there
+    /// even if their run directories differ.
     pub(crate) fn lock(&self, name: &str) -> PathBuf {
+        self.root.join(name)
+    }
+
+    /// Where a lock of what runs lies: each run directory has a network of its own.
+    pub(crate) fn run_lock(&self, name: &str) -> PathBuf {
         self.run.join(name)
     }
 

@@ -51,7 +51,7 @@ pub enum SystemError {
     #[error(transparent)]
     Find(#[from] FindError),
     /// A sandbox's records cannot be read.
-    #[error("cannot read the records of sandbox {id}")]
+    #[error("cannot read the records of container {id}")]
     Record {
         /// Which.
         id: String,
@@ -152,9 +152,10 @@ impl Engine {
                 }
             }
         }
+        let store = self.store()?;
         let _lock = ImagesLock::remove(&self.dirs).map_err(ImagesError::Lock)?;
         let users = self.users()?;
-        let pruned = self.store()?.prune(&gaufre_store::PruneOptions {
+        let pruned = store.prune(&gaufre_store::PruneOptions {
             all_images: options.all,
             volumes: options.volumes,
             in_use: users.as_in_use(),
@@ -191,9 +192,10 @@ impl Engine {
     fn remove_own_files(&self) -> Result<(), SystemError> {
         let Dirs { root, run } = &self.dirs;
         let directories = [root.join("names"), self.dirs.running(), run.join("net")];
-        let files = ["names.lock", "images.lock", "sweep.lock", "gc-postponed"].map(|name| run.join(name));
+        let of_root = ["names.lock", "images.lock", "gc-postponed"].map(|name| self.dirs.lock(name));
+        let files = of_root.into_iter().chain([self.dirs.run_lock("sweep.lock")]);
         let removed = directories.into_iter().map(|path| (std::fs::remove_dir_all(&path), path));
-        let removed = removed.chain(files.into_iter().map(|path| (std::fs::remove_file(&path), path)));
+        let removed = removed.chain(files.map(|path| (std::fs::remove_file(&path), path)));
         for (removed, path) in removed {
             match removed {
                 Err(source) if source.kind() != std::io::ErrorKind::NotFound => {

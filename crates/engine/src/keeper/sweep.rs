@@ -17,7 +17,7 @@ const SWEEP_AFTER: Duration = Duration::from_millis(1000);
 /// Tidies up after the last sandbox; nobody waits for this.
 pub(super) fn sweep(dirs: &Dirs) {
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC;
-    let Ok(lock) = open(dirs.lock("sweep.lock"), flags, Mode::RUSR | Mode::WUSR) else { return };
+    let Ok(lock) = open(dirs.run_lock("sweep.lock"), flags, Mode::RUSR | Mode::WUSR) else { return };
     if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
         return;
     }

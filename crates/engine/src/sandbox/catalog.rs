@@ -1,9 +1,10 @@
 //! All sandboxes of a store: registered under an ID and a name, found by either.
 
+use super::lock::wait_for;
 use super::record::{RecordError, read_json, replace_json};
 use super::{Definition, Sandbox, SandboxId, SandboxName};
 use crate::dirs::Dirs;
-use rustix::fs::{FlockOperation, Mode, OFlags, flock, open};
+use rustix::fs::FlockOperation;
 use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -20,10 +21,10 @@ pub(crate) struct Catalog<'a> {
 #[derive(Debug, thiserror::Error)]
 pub enum FindError {
     /// Nothing has this name or ID.
-    #[error("no sandbox with name or ID {0:?}")]
+    #[error("no container with name or ID {0:?}")]
     NoSuchSandbox(String),
     /// Several IDs begin so.
-    #[error("{prefix:?} is the beginning of several sandbox IDs: {}", candidates.join(", "))]
+    #[error("{prefix:?} is the beginning of several container IDs: {}", candidates.join(", "))]
     Ambiguous {
         /// What was given.
         prefix: String,
@@ -31,7 +32,7 @@ pub enum FindError {
         candidates: Vec<String>,
     },
     /// The sandboxes cannot be listed.
-    #[error("cannot list the sandboxes in {}", path.display())]
+    #[error("cannot list the containers in {}", path.display())]
     List {
         /// The directory.
         path: PathBuf,
@@ -39,7 +40,7 @@ pub enum FindError {
         source: io::Error,
     },
     /// A record is unreadable.
-    #[error("cannot read the records of sandbox {id}")]
+    #[error("cannot read the records of container {id}")]
     Record {
         /// Which.
         id: String,
@@ -64,7 +65,7 @@ impl FindError {
 #[derive(Debug, thiserror::Error)]
 pub enum RegisterError {
     /// Somebody has the name.
-    #[error("the name {name:?} is in use by sandbox {id}")]
+    #[error("the name {name:?} is in use by container {id}")]
     NameInUse {
         /// The name.
         name: String,
@@ -80,7 +81,7 @@ pub enum RegisterError {
         source: io::Error,
     },
     /// The definition cannot be written.
-    #[error("cannot record sandbox {id}")]
+    #[error("cannot record container {id}")]
     Record {
         /// Which.
         id: String,
@@ -161,7 +162,7 @@ impl<'a> Catalog<'a> {
         for error in damaged {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
-                "a damaged sandbox is passed over; gaufre rm --force removes it"
+                "a damaged container is passed over; gaufre rm --force removes it"
             );
         }
         Ok(sandboxes)
@@ -219,12 +220,8 @@ impl<'a> Catalog<'a> {
         let names = self.dirs.root.join(NAMES);
         private_dir(&names).map_err(|source| RegisterError::Create { path: names, source })?;
         let path = self.dirs.lock("names.lock");
-        let fail =
-            |errno: rustix::io::Errno| RegisterError::Create { path: path.clone(), source: errno.into() };
-        let file = open(&path, OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC, Mode::RUSR | Mode::WUSR)
-            .map_err(fail)?;
-        flock(&file, FlockOperation::LockExclusive).map_err(fail)?;
-        Ok(file)
+        wait_for(&path, FlockOperation::LockExclusive)
+            .map_err(|source| RegisterError::Create { path, source })
     }
 }
 

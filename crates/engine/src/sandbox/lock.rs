@@ -1,4 +1,6 @@
-//! The two locks of a sandbox. Both lie in its directory and go with it, so that whoever holds one can be sure that the
+//! Locks: those of a sandbox, and how to wait for one of the whole store.
+//!
+//! The two locks of a sandbox lie in its directory and go with it, so that whoever holds one can be sure that the
 //! sandbox is there, and whoever waited for one learns when it went meanwhile.
 //!
 //! The *keeper's lock* belongs to the keeper for as long as it lives: whoever starts a keeper takes the lock and hands
@@ -79,6 +81,18 @@ pub(crate) fn try_keeper_lock(directory: &Path) -> Result<Locked<KeeperLock>, Lo
     })
 }
 
+/// Waits for a lock of the whole store; `path` is [`crate::dirs::Dirs::lock`]'s.
+pub(crate) fn wait_for(path: &Path, operation: FlockOperation) -> io::Result<OwnedFd> {
+    loop {
+        match take(path, operation).map_err(|error| error.source)? {
+            Locked::Ours(file) => return Ok(file),
+            // A reset took the file away while we waited, perhaps all that it lay in.
+            Locked::Busy | Locked::Gone if path.parent().is_some_and(Path::is_dir) => {}
+            Locked::Busy | Locked::Gone => return Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+}
+
 fn take(path: &Path, operation: FlockOperation) -> Result<Locked<OwnedFd>, LockError> {
     let fail = |errno: Errno| LockError { path: path.to_owned(), source: errno.into() };
     let file = match open(path, OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC, Mode::RUSR | Mode::WUSR) {
@@ -100,5 +114,41 @@ fn take(path: &Path, operation: FlockOperation) -> Result<Locked<OwnedFd>, LockE
         Ok(named) if (named.st_dev, named.st_ino) == (ours.st_dev, ours.st_ino) => Ok(Locked::Ours(file)),
         Ok(_) | Err(Errno::NOENT) => Ok(Locked::Gone),
         Err(errno) => Err(fail(errno)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dirs::Dirs;
+    use crate::sandbox::Catalog;
+
+    #[test]
+    fn users_of_one_root_meet_at_its_locks_whatever_their_run_directories_are() {
+        let dir = tempfile::tempdir().unwrap();
+        let with_run = |name: &str| Dirs { root: dir.path().join("root"), run: dir.path().join(name) };
+        let (mine, yours) = (with_run("mine"), with_run("yours"));
+        let names = Catalog::new(&mine).lock_names().unwrap();
+        let try_yours = || take(&yours.lock("names.lock"), FlockOperation::NonBlockingLockExclusive).unwrap();
+        assert!(matches!(try_yours(), Locked::Busy));
+        drop(names);
+        assert!(matches!(try_yours(), Locked::Ours(_)));
+        assert_ne!(mine.run_lock("sweep.lock"), yours.run_lock("sweep.lock"));
+    }
+
+    #[test]
+    fn a_lock_whose_file_was_replaced_is_not_the_lock() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("names.lock");
+        let first = wait_for(&path, FlockOperation::LockExclusive).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        let second = wait_for(&path, FlockOperation::LockExclusive).unwrap();
+        assert!(matches!(take(&path, FlockOperation::NonBlockingLockExclusive), Ok(Locked::Busy)));
+        drop((first, second));
+        let nowhere = dir.path().join("gone").join("names.lock");
+        assert_eq!(
+            wait_for(&nowhere, FlockOperation::LockExclusive).unwrap_err().kind(),
+            io::ErrorKind::NotFound
+        );
     }
 }
