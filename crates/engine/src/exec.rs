@@ -4,9 +4,8 @@ use crate::bundle::{UserError, environment, resolve_user};
 use crate::create::process::merge_env;
 use crate::engine::Engine;
 use crate::failure::Failure;
-use crate::process::open_pidfd;
-use crate::sandbox::{FindError, Sandbox, Status};
-use crate::stop::{StopError, status};
+use crate::process::{open_of, open_pidfd};
+use crate::sandbox::{FindError, Sandbox, Status, UnreadableError};
 use gaufre_runtime::{Stdio, Streams, exec};
 use oci_spec::OciSpecError;
 use oci_spec::runtime::{Process, Spec};
@@ -58,7 +57,7 @@ pub enum ExecError {
     Find(#[from] FindError),
     /// Its records cannot be read.
     #[error(transparent)]
-    Status(#[from] StopError),
+    Unreadable(#[from] UnreadableError),
     /// There is nothing to execute it in.
     #[error("cannot execute in container {id}: it is not running")]
     NotRunning {
@@ -114,6 +113,8 @@ impl Failure for ExecError {
 
     fn hint(&self) -> Option<String> {
         match self {
+            Self::Find(error) => error.hint(),
+            Self::Unreadable(error) => error.hint(),
             Self::NotRunning { id } => Some(format!("Start it first: gaufre start {id}")),
             _ => None,
         }
@@ -237,17 +238,16 @@ fn execute(
     stdio: Stdio<'_>,
 ) -> Result<gaufre_runtime::ExecProcess, ExecError> {
     let id = || sandbox.id().short().to_owned();
-    let Status::Running(running) = status(sandbox)? else { return Err(ExecError::NotRunning { id: id() }) };
+    let Status::Running(running) = sandbox.status()? else {
+        return Err(ExecError::NotRunning { id: id() });
+    };
     let target =
         open_pidfd(running.pid, running.start_ticks).ok_or_else(|| ExecError::NotRunning { id: id() })?;
     let bundle = |source: Box<dyn std::error::Error + Send + Sync>| ExecError::Bundle { id: id(), source };
     let spec = Spec::load(sandbox.bundle().join("config.json")).map_err(|error| bundle(error.into()))?;
-    let root = open(
-        format!("/proc/{}/root", running.pid),
-        OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
-        Mode::empty(),
-    )
-    .map_err(|errno| bundle(io::Error::from(errno).into()))?;
+    let root = open_of(target.as_fd(), running.pid, "root", OFlags::PATH | OFlags::DIRECTORY)
+        .map_err(|error| bundle(error.into()))?
+        .ok_or_else(|| ExecError::NotRunning { id: id() })?;
     let process = process(sandbox, request, &spec, &root)?;
     exec(gaufre_runtime::ExecRequest {
         pid: Pid::from_raw(running.pid).ok_or_else(|| ExecError::NotRunning { id: id() })?,

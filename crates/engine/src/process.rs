@@ -1,10 +1,11 @@
 //! Processes of the host, told apart even when a PID is used again.
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{Mode, OFlags, open};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
 use std::fs;
 use std::io;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -55,9 +56,29 @@ pub(crate) fn is_alive(pid: i32) -> bool {
     let Some(Ok(pidfd)) = Pid::from_raw(pid).map(|pid| pidfd_open(pid, PidfdFlags::empty())) else {
         return false;
     };
+    runs(pidfd.as_fd())
+}
+
+/// Whether the process behind a pidfd has not ended.
+pub(crate) fn runs(pidfd: BorrowedFd<'_>) -> bool {
     // Readable once the process has ended, reaped or not (pidfd_open(2)). Ten times quicker than proc(5)'s stat.
     let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
-    matches!(poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&at_once)), Ok(0))
+    matches!(poll(&mut [PollFd::from_borrowed_fd(pidfd, PollFlags::IN)], Some(&at_once)), Ok(0))
+}
+
+/// Opens `/proc/PID/NAME` of the process behind `pidfd`, whose number is `pid`; `None` when that one has ended.
+pub(crate) fn open_of(
+    pidfd: BorrowedFd<'_>,
+    pid: i32,
+    name: &str,
+    flags: OFlags,
+) -> io::Result<Option<OwnedFd>> {
+    let opened = open(format!("/proc/{pid}/{name}"), flags | OFlags::CLOEXEC, Mode::empty());
+    // Looked at after the file is open: the number was its own until now, so that no other process's was opened.
+    if !runs(pidfd) {
+        return Ok(None);
+    }
+    Ok(Some(opened?))
 }
 
 /// A pidfd for the process that was started at `start_ticks`; `None` when that one is gone.
@@ -87,5 +108,24 @@ mod tests {
         assert!(open_pidfd(pid, ticks).is_some());
         assert!(open_pidfd(pid, ticks + 1).is_none());
         assert!(!boot_id().is_empty());
+    }
+
+    #[test]
+    fn nothing_is_opened_by_a_number_that_may_mean_another_process_by_now() {
+        let open_net = |pidfd: &OwnedFd, pid| open_of(pidfd.as_fd(), pid, "ns/net", OFlags::RDONLY).unwrap();
+        let mut child =
+            std::process::Command::new("/bin/cat").stdin(std::process::Stdio::piped()).spawn().unwrap();
+        let pid = i32::try_from(child.id()).unwrap();
+        let pidfd = open_pidfd(pid, start_ticks(pid).unwrap()).unwrap();
+        assert!(open_net(&pidfd, pid).is_some());
+        drop(child.stdin.take());
+        // Ended, and not yet reaped: the number is still taken, but from the next moment on it may not be.
+        while runs(pidfd.as_fd()) {
+            std::thread::yield_now();
+        }
+        assert!(open_net(&pidfd, pid).is_none());
+        child.wait().unwrap();
+        // As if the number had come to mean this very process.
+        assert!(open_net(&pidfd, own_pid()).is_none());
     }
 }

@@ -24,7 +24,7 @@ use oci_spec::OciSpecError;
 use oci_spec::runtime::{
     LinuxBuilder, LinuxNamespace, LinuxNamespaceBuilder, LinuxNamespaceType, RootBuilder, Spec, SpecBuilder,
 };
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 
 /// The group that is the parent of every sandbox's.
@@ -75,12 +75,12 @@ impl Failure for BundleError {
 }
 
 /// Makes the bundle of `sandbox`, whose root filesystem is behind `rootfs`. `joined` is the network namespace of
-/// another sandbox to join, as a path.
+/// another sandbox to join, which this process has to keep open until the sandbox is created.
 pub(crate) fn make(
     store: &Store,
     sandbox: &Sandbox,
     rootfs: BorrowedFd<'_>,
-    joined: Option<PathBuf>,
+    joined: Option<BorrowedFd<'_>>,
 ) -> Result<Spec, BundleError> {
     let definition = &sandbox.definition;
     let settings = &definition.settings;
@@ -119,7 +119,10 @@ pub(crate) fn hostname_of(definition: &Definition) -> String {
     definition.settings.hostname.clone().unwrap_or_else(|| definition.id.short().to_owned())
 }
 
-fn namespaces(network: &NetworkMode, joined: Option<PathBuf>) -> Result<Vec<LinuxNamespace>, OciSpecError> {
+fn namespaces(
+    network: &NetworkMode,
+    joined: Option<BorrowedFd<'_>>,
+) -> Result<Vec<LinuxNamespace>, OciSpecError> {
     let new = |typ| LinuxNamespaceBuilder::default().typ(typ).build();
     let mut namespaces = vec![
         new(LinuxNamespaceType::Pid)?,
@@ -130,7 +133,9 @@ fn namespaces(network: &NetworkMode, joined: Option<PathBuf>) -> Result<Vec<Linu
     if *network != NetworkMode::Host {
         namespaces.push(new(LinuxNamespaceType::Uts)?);
         namespaces.push(match joined {
-            Some(path) => {
+            // Not by the number of a process in it, which may come to mean another.
+            Some(netns) => {
+                let path = format!("/proc/self/fd/{}", netns.as_raw_fd());
                 LinuxNamespaceBuilder::default().typ(LinuxNamespaceType::Network).path(path).build()?
             }
             None => new(LinuxNamespaceType::Network)?,

@@ -10,8 +10,8 @@ use crate::bundle::{self, BundleError, NetworkFiles, write_network_files};
 use crate::dirs::Dirs;
 use crate::failure::Failure;
 use crate::logs::{LogWriter, Stream};
-use crate::process::open_pidfd;
-use crate::sandbox::{Catalog, FindError, Phase, RecordError, Run, Running, Sandbox, Status};
+use crate::process::{open_of, open_pidfd};
+use crate::sandbox::{Catalog, FindError, Phase, RecordError, Run, Running, Sandbox, Status, UnreadableError};
 use crate::settings::{LogDriver, NetworkMode};
 use gaufre_net::{AttachRequest, Attachment, Net};
 use gaufre_runtime::{CreateRequest, Created, Rootfs, StartError, Stdio, Streams};
@@ -21,7 +21,6 @@ use rustix::fs::{Mode, OFlags, open};
 use std::io;
 use std::net::IpAddr;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::PathBuf;
 
 /// A workload cannot be brought to run.
 #[derive(Debug, thiserror::Error)]
@@ -58,9 +57,18 @@ pub enum BringUpError {
     /// The state cannot be written.
     #[error(transparent)]
     Record(#[from] RecordError),
+    /// The state of the sandbox whose network is to be shared cannot be read.
+    #[error(transparent)]
+    Unreadable(#[from] UnreadableError),
+    /// The sandbox's process was killed, by the kernel or somebody, before it could report.
+    #[error("its first process was killed before it could execute the command")]
+    Killed {
+        /// The limit that it may have met, in bytes.
+        memory_limit_bytes: Option<u64>,
+    },
     /// The workload cannot be executed.
-    #[error("cannot execute the command")]
-    Exec(#[source] Box<StartError>),
+    #[error(transparent)]
+    Exec(Box<StartError>),
 }
 
 impl Failure for BringUpError {
@@ -77,6 +85,14 @@ impl Failure for BringUpError {
             Self::Exec(error) if error.exit_code() == 127 => {
                 Some("Is the command in the image, and is its name spelled right? Options of gaufre go before the image's name.".to_owned())
             }
+            Self::Killed { memory_limit_bytes: Some(limit) } => {
+                Some(format!("--memory {limit} (bytes) may be too little to start in: give it more."))
+            }
+            Self::Killed { memory_limit_bytes: None } => {
+                Some("If nobody killed it, the machine is short of memory: the kernel's log (dmesg) tells.".to_owned())
+            }
+            Self::Peer(error) => error.hint(),
+            Self::Unreadable(error) => error.hint(),
             Self::PeerNotRunning(name) => Some(format!("Start it first: gaufre start {name}")),
             _ => None,
         }
@@ -106,7 +122,7 @@ pub(super) fn bring_up(
         .map_err(|error| BringUpError::Rootfs(Box::new(error)))?;
     let joined = shared_network(dirs, &settings.network)?;
     prepare("the files of the network", || write_network_files(sandbox, &NetworkFiles::default()))?;
-    let spec = bundle::make(&store, sandbox, rootfs.as_fd(), joined)?;
+    let spec = bundle::make(&store, sandbox, rootfs.as_fd(), joined.as_ref().map(AsFd::as_fd))?;
 
     let log = match settings.log.driver {
         LogDriver::None => None,
@@ -133,7 +149,12 @@ pub(super) fn bring_up(
         preserve_fds: &[],
         start_socket: None,
     })
-    .map_err(|error| BringUpError::Create(Box::new(error)))?;
+    .map_err(|error| match error {
+        gaufre_runtime::CreateError::Died { .. } => {
+            BringUpError::Killed { memory_limit_bytes: settings.resources.memory_bytes }
+        }
+        error => BringUpError::Create(Box::new(error)),
+    })?;
 
     let network = connect(dirs, sandbox, &created)?;
     let running = Running {
@@ -258,12 +279,14 @@ fn connect(dirs: &Dirs, sandbox: &Sandbox, created: &Created) -> Result<Connecte
 }
 
 /// The network namespace of the sandbox to share one with.
-fn shared_network(dirs: &Dirs, network: &NetworkMode) -> Result<Option<PathBuf>, BringUpError> {
+fn shared_network(dirs: &Dirs, network: &NetworkMode) -> Result<Option<OwnedFd>, BringUpError> {
     let NetworkMode::Container(name) = network else { return Ok(None) };
-    match Catalog::new(dirs).find(name)?.status()? {
-        Status::Running(running) if open_pidfd(running.pid, running.start_ticks).is_some() => {
-            Ok(Some(format!("/proc/{}/ns/net", running.pid).into()))
-        }
-        _ => Err(BringUpError::PeerNotRunning(name.clone())),
+    if let Status::Running(running) = Catalog::new(dirs).find(name)?.status()?
+        && let Some(pidfd) = open_pidfd(running.pid, running.start_ticks)
+        && let Some(netns) =
+            prepare("the shared network", || open_of(pidfd.as_fd(), running.pid, "ns/net", OFlags::RDONLY))?
+    {
+        return Ok(Some(netns));
     }
+    Err(BringUpError::PeerNotRunning(name.clone()))
 }
