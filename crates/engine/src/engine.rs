@@ -30,7 +30,7 @@ pub struct Engine {
 pub enum OpenError {
     /// Not root.
     #[error(
-        "gaufre needs root: namespaces, mounts and networks are made with CAP_SYS_ADMIN, and this is user {uid}"
+        "gaufre needs root to make namespaces, mounts and networks, and this is user {uid}: run it with sudo"
     )]
     NotRoot {
         /// Who we are.
@@ -57,9 +57,8 @@ pub enum OpenError {
 impl Failure for OpenError {
     fn hint(&self) -> Option<String> {
         match self {
-            Self::NotRoot { .. } => {
-                Some("Run it with sudo; running without root is not supported yet.".to_owned())
-            }
+            // The message is the whole of it, so that a script's log has one line.
+            Self::NotRoot { .. } => None,
             Self::Directory { .. } | Self::Store { .. } => {
                 Some("Name writable directories with --root and --run.".to_owned())
             }

@@ -81,7 +81,7 @@ pub enum ImagesError {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// Sandboxes are made from it.
-    #[error("image {id} is in use by container {}", sandboxes.join(", "))]
+    #[error("image {id} is in use by {}", listed(sandboxes))]
     InUse {
         /// Which.
         id: String,
@@ -127,10 +127,18 @@ impl Failure for ImagesError {
             Self::SeveralNames { .. } => {
                 Some("Name the one to remove, or remove all with --force.".to_owned())
             }
+            Self::Open(error) => error.hint(),
+            Self::Sandboxes(error) => error.hint(),
+            Self::Remove(error) => error.hint(),
             Self::Image(ImageError::Index(error)) => Some(error.hint().to_owned()),
             _ => None,
         }
     }
+}
+
+fn listed(sandboxes: &[String]) -> String {
+    let word = if sandboxes.len() == 1 { "container" } else { "containers" };
+    format!("{word} {}", sandboxes.join(", "))
 }
 
 /// The image that `name` stands for, as [`Engine::pull`] would understand it; `None` when it is not here.

@@ -3,8 +3,8 @@
 use crate::engine::Engine;
 use crate::failure::Failure;
 use crate::images::ImagesError;
-use crate::list::{ListError, SandboxState, SandboxSummary, summary};
-use crate::sandbox::{FindError, Mount, MountSource, RecordError, Sandbox, Status};
+use crate::list::{SandboxState, SandboxSummary, summary};
+use crate::sandbox::{FindError, Mount, MountSource, Sandbox, Status, UnreadableError};
 use gaufre_net::{Attachment, PortMapping};
 use serde_json::{Map, Value, json};
 
@@ -16,7 +16,7 @@ pub enum InspectError {
     Find(#[from] FindError),
     /// Its records cannot be read.
     #[error(transparent)]
-    List(#[from] ListError),
+    Unreadable(#[from] UnreadableError),
     /// No image goes by that name.
     #[error(transparent)]
     Image(#[from] ImagesError),
@@ -27,7 +27,15 @@ impl Failure for InspectError {
         match self {
             Self::Find(FindError::NoSuchSandbox(_)) => 1,
             Self::Image(error) => error.exit_code(),
-            Self::Find(_) | Self::List(_) => 125,
+            Self::Find(_) | Self::Unreadable(_) => 125,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Find(error) => error.hint(),
+            Self::Unreadable(error) => error.hint(),
+            Self::Image(error) => error.hint(),
         }
     }
 }
@@ -39,13 +47,12 @@ impl Engine {
     /// See [`InspectError`].
     pub fn inspect(&self, name: &str) -> Result<Value, InspectError> {
         let sandbox = self.find(name)?;
-        let fail = |source: RecordError| ListError::Record { id: sandbox.id().short().to_owned(), source };
-        let running = match sandbox.status().map_err(fail)? {
+        let running = match sandbox.status()? {
             Status::Running(running) => Some(running),
             _ => None,
         };
         let attachment = running.as_ref().and_then(|running| running.attachment.as_ref());
-        let summary = summary(&sandbox).map_err(fail)?;
+        let summary = summary(&sandbox)?;
         Ok(sandbox_json(self, &sandbox, &summary, attachment))
     }
 

@@ -1,10 +1,9 @@
 //! Listing sandboxes.
 
 use crate::engine::Engine;
-use crate::failure::Failure;
 use crate::recover::recover;
 use crate::rm::RemoveOptions;
-use crate::sandbox::{Exit, FindError, MountSource, RecordError, Sandbox, Status};
+use crate::sandbox::{Exit, FindError, MountSource, Sandbox, Status, UnreadableError};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 
@@ -77,30 +76,12 @@ impl SandboxState {
     }
 }
 
-/// Sandboxes cannot be listed.
-#[derive(Debug, thiserror::Error)]
-pub enum ListError {
-    /// The records cannot be found.
-    #[error(transparent)]
-    Find(#[from] FindError),
-    /// One cannot be read.
-    #[error("cannot read the records of container {id}")]
-    Record {
-        /// Which.
-        id: String,
-        /// Why.
-        source: RecordError,
-    },
-}
-
-impl Failure for ListError {}
-
 impl Engine {
     /// The sandboxes that run, or all, the newest first.
     ///
     /// # Errors
-    /// See [`ListError`].
-    pub fn list(&self, all: bool) -> Result<Vec<SandboxSummary>, ListError> {
+    /// See [`FindError`].
+    pub fn list(&self, all: bool) -> Result<Vec<SandboxSummary>, FindError> {
         let mut summaries = Vec::new();
         for sandbox in self.catalog().list()? {
             recover(&self.dirs, &sandbox);
@@ -133,7 +114,7 @@ impl Engine {
     }
 }
 
-pub(crate) fn summary(sandbox: &Sandbox) -> Result<SandboxSummary, RecordError> {
+pub(crate) fn summary(sandbox: &Sandbox) -> Result<SandboxSummary, UnreadableError> {
     let definition = &sandbox.definition;
     let run = sandbox.run()?;
     let mut ports = definition.settings.ports.clone();

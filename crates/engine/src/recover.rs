@@ -48,7 +48,9 @@ pub(crate) fn recover(dirs: &Dirs, sandbox: &Sandbox) {
         Ok(Locked::Ours(lock)) => mend(dirs, sandbox, lock),
         Ok(Locked::Busy) => wait_for_others(dirs, sandbox),
         Ok(Locked::Gone) => {}
-        Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "a container cannot be mended"),
+        Err(error) => {
+            tracing::warn!(error = &error as &dyn std::error::Error, "a container cannot be mended");
+        }
     }
 }
 

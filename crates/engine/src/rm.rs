@@ -5,8 +5,10 @@ use crate::dirs::Dirs;
 use crate::engine::{Engine, OpenError};
 use crate::failure::Failure;
 use crate::recover::idle_lock;
-use crate::sandbox::{FindError, LockError, Locked, MountSource, Sandbox, SandboxId, try_keeper_lock};
-use crate::stop::{StopError, is_active, status};
+use crate::sandbox::{
+    FindError, LockError, Locked, MountSource, Sandbox, SandboxId, UnreadableError, try_keeper_lock,
+};
+use crate::stop::{StopError, is_active};
 use gaufre_net::Net;
 use gaufre_runtime::cgroup::Cgroup;
 use gaufre_store::{Store, StoreOptions};
@@ -30,6 +32,9 @@ pub enum RemoveError {
     /// No sandbox goes by that name.
     #[error(transparent)]
     Find(#[from] FindError),
+    /// Its records cannot be read.
+    #[error(transparent)]
+    Unreadable(#[from] UnreadableError),
     /// It runs.
     #[error("cannot remove container {id}: it is running")]
     Running {
@@ -73,10 +78,13 @@ impl Failure for RemoveError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Find(error) => error.hint(),
+            Self::Unreadable(error) => error.hint(),
+            Self::Stop(error) => error.hint(),
+            Self::Open(error) => error.hint(),
             Self::Running { id } => {
                 Some(format!("Stop it first (gaufre stop {id}), or remove it with --force."))
             }
-            _ => None,
+            Self::Lock(_) | Self::Keeper { .. } | Self::Files { .. } => None,
         }
     }
 }
@@ -91,13 +99,13 @@ impl Engine {
     /// See [`RemoveError`]; one that runs is refused without [`RemoveOptions::force`].
     pub fn remove(&self, name: &str, options: RemoveOptions) -> Result<String, RemoveError> {
         let sandbox = match self.find(name) {
-            Err(FindError::Record { id, .. }) if options.force => return self.remove_damaged(id),
+            Err(FindError::Unreadable(error)) if options.force => return self.remove_damaged(error.id),
             other => other?,
         };
         let id = sandbox.id().to_string();
         let short = || sandbox.id().short().to_owned();
-        let status = match status(&sandbox) {
-            Err(StopError::Record { .. }) if options.force => return self.remove_damaged(id),
+        let status = match sandbox.status() {
+            Err(error) if options.force => return self.remove_damaged(error.id),
             other => other?,
         };
         if is_active(&status) {
@@ -112,7 +120,7 @@ impl Engine {
             Locked::Ours(lock) => lock,
             Locked::Gone => return Ok(id),
             // Somebody has started it again.
-            Locked::Busy if is_active(&crate::stop::status(&sandbox)?) => {
+            Locked::Busy if is_active(&sandbox.status()?) => {
                 return Err(RemoveError::Running { id: short() });
             }
             Locked::Busy => return Err(RemoveError::Keeper { id: short() }),
@@ -129,10 +137,8 @@ impl Engine {
 
 impl Engine {
     /// Removes what there is of a sandbox whose definition is unreadable, after ending whatever runs in it.
-    fn remove_damaged(&self, text: String) -> Result<String, RemoveError> {
-        let short: String = text.chars().take(12).collect();
-        let fail = |source: io::Error| RemoveError::Files { id: short.clone(), source };
-        let id = SandboxId::try_from(text).map_err(|error| fail(io::Error::other(error)))?;
+    fn remove_damaged(&self, id: SandboxId) -> Result<String, RemoveError> {
+        let fail = |source: io::Error| RemoveError::Files { id: id.short().to_owned(), source };
         let cgroup = Cgroup::at(&cgroup_path(&id)).map_err(|error| fail(io::Error::other(error)))?;
         if cgroup.exists() {
             cgroup.kill_all().map_err(|error| fail(io::Error::other(error)))?;
@@ -144,7 +150,9 @@ impl Engine {
             match try_keeper_lock(&directory)? {
                 Locked::Ours(lock) => break lock,
                 Locked::Gone => return Ok(id.into()),
-                Locked::Busy if Instant::now() > deadline => return Err(RemoveError::Keeper { id: short }),
+                Locked::Busy if Instant::now() > deadline => {
+                    return Err(RemoveError::Keeper { id: id.short().to_owned() });
+                }
                 Locked::Busy => std::thread::sleep(Duration::from_millis(5)),
             }
         };

@@ -5,7 +5,7 @@ use crate::engine::Engine;
 use crate::failure::Failure;
 use crate::keeper::{self, SpawnError};
 use crate::recover::idle_lock;
-use crate::sandbox::{FindError, LockError, Locked, RecordError, Status};
+use crate::sandbox::{FindError, LockError, Locked, Status, UnreadableError};
 use crate::stop::is_active;
 use std::time::Duration;
 
@@ -32,13 +32,8 @@ pub enum StartError {
     #[error(transparent)]
     Find(#[from] FindError),
     /// Its records cannot be read.
-    #[error("cannot read the records of container {id}")]
-    Record {
-        /// Which.
-        id: String,
-        /// Why.
-        source: RecordError,
-    },
+    #[error(transparent)]
+    Unreadable(#[from] UnreadableError),
     /// It cannot be locked.
     #[error(transparent)]
     Lock(#[from] LockError),
@@ -63,9 +58,12 @@ impl Failure for StartError {
 
     fn hint(&self) -> Option<String> {
         match self {
+            Self::Find(error) => error.hint(),
+            Self::Unreadable(error) => error.hint(),
             Self::Spawn(error) => error.hint(),
+            Self::Attach(error) => error.hint(),
             Self::Busy { .. } => Some("Try again in a moment.".to_owned()),
-            _ => None,
+            Self::Lock(_) => None,
         }
     }
 }
@@ -83,10 +81,7 @@ impl Engine {
         let id = sandbox.id().to_string();
         let gone = || FindError::NoSuchSandbox(name.to_owned());
         let _lock = sandbox.lock()?.ok_or_else(gone)?;
-        let status = sandbox
-            .status()
-            .map_err(|source| StartError::Record { id: sandbox.id().short().to_owned(), source })?;
-        if matches!(status, Status::Starting | Status::Running(_) | Status::Restarting) {
+        if matches!(sandbox.status()?, Status::Starting | Status::Running(_) | Status::Restarting) {
             let connection = options.attach.map(|streams| self.attach(&id, streams)).transpose()?;
             return Ok(Started { id, connection });
         }

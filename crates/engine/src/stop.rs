@@ -5,7 +5,7 @@ use crate::engine::Engine;
 use crate::failure::Failure;
 use crate::process::open_pidfd;
 use crate::recover::recover;
-use crate::sandbox::{FindError, RecordError, Running, Sandbox, Status};
+use crate::sandbox::{FindError, Running, Sandbox, Status, UnreadableError};
 use crate::settings::Signal;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::fs::File;
@@ -20,13 +20,8 @@ pub enum StopError {
     #[error(transparent)]
     Find(#[from] FindError),
     /// Its records cannot be read.
-    #[error("cannot read the records of container {id}")]
-    Record {
-        /// Which.
-        id: String,
-        /// Why.
-        source: RecordError,
-    },
+    #[error(transparent)]
+    Unreadable(#[from] UnreadableError),
     /// There is nothing to signal.
     #[error("cannot signal container {id}: it is not running")]
     NotRunning {
@@ -59,7 +54,15 @@ pub enum StopError {
     },
 }
 
-impl Failure for StopError {}
+impl Failure for StopError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Find(error) => error.hint(),
+            Self::Unreadable(error) => error.hint(),
+            _ => None,
+        }
+    }
+}
 
 /// How long a process may take to die of SIGKILL before we give up on it.
 const KILL_TIMEOUT: Duration = Duration::from_secs(30);
@@ -81,13 +84,13 @@ impl Engine {
     pub(crate) fn stop_sandbox(&self, sandbox: &Sandbox, timeout_s: Option<u32>) -> Result<(), StopError> {
         let settings = &sandbox.definition.settings;
         let timeout = Duration::from_secs(timeout_s.unwrap_or(settings.stop_timeout_s).into());
-        if !is_active(&status(sandbox)?) {
+        if !is_active(&sandbox.status()?) {
             return Ok(());
         }
         request_stop(sandbox)?;
         // What is being started, or waits to be, may still come to run.
         let running = loop {
-            match status(sandbox)? {
+            match sandbox.status()? {
                 Status::Running(running) => break running,
                 Status::Created | Status::Exited(_) => return Ok(()),
                 _ => drop(self.wait_for_end(sandbox, Some(STARTING))?),
@@ -116,7 +119,7 @@ impl Engine {
     /// See [`StopError`].
     pub fn kill(&self, name: &str, signal: Signal) -> Result<String, StopError> {
         let sandbox = self.find(name)?;
-        let Status::Running(running) = status(&sandbox)? else {
+        let Status::Running(running) = sandbox.status()? else {
             return Err(StopError::NotRunning { id: sandbox.id().short().to_owned() });
         };
         if signal == Signal::KILL || signal == Signal::TERM {
@@ -132,9 +135,9 @@ impl Engine {
     /// See [`StopError`].
     pub fn wait(&self, name: &str) -> Result<Option<i32>, StopError> {
         let sandbox = self.find(name)?;
-        if matches!(status(&sandbox)?, Status::Created) {
+        if matches!(sandbox.status()?, Status::Created) {
             // As with podman: it waits for a start that may yet come.
-            while matches!(status(&sandbox)?, Status::Created) && sandbox.directory().exists() {
+            while matches!(sandbox.status()?, Status::Created) && sandbox.directory().exists() {
                 std::thread::sleep(Duration::from_millis(50));
             }
         }
@@ -153,7 +156,7 @@ impl Engine {
             if !sandbox.directory().exists() {
                 return Ok(Some(None)); // It went at its end.
             }
-            if let Status::Exited(exit) = status(sandbox)? {
+            if let Status::Exited(exit) = sandbox.status()? {
                 return Ok(Some(exit.code));
             }
             if let Ok(socket) = connect(&sandbox.socket_path()) {
@@ -192,10 +195,6 @@ fn readable_before(connection: &Connection, deadline: Option<Instant>) -> bool {
             Err(_) => {} // Interrupted.
         }
     }
-}
-
-pub(crate) fn status(sandbox: &Sandbox) -> Result<Status, StopError> {
-    sandbox.status().map_err(|source| StopError::Record { id: sandbox.id().short().to_owned(), source })
 }
 
 /// Whether there is, or should be, a keeper.

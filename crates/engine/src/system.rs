@@ -13,7 +13,7 @@ use crate::failure::Failure;
 use crate::images::ImagesError;
 use crate::keeper::remove_cgroup_parents;
 use crate::rm::{RemoveError, RemoveOptions};
-use crate::sandbox::{FindError, MountSource, RecordError, Status};
+use crate::sandbox::{FindError, MountSource, Status, UnreadableError};
 use gaufre_net::{DetachErrors, Net, StateError};
 use gaufre_store::{DiskUsage, GcError, InUse, PruneError, ResetError, Store};
 use oci_spec::image::Digest;
@@ -51,13 +51,8 @@ pub enum SystemError {
     #[error(transparent)]
     Find(#[from] FindError),
     /// A sandbox's records cannot be read.
-    #[error("cannot read the records of container {id}")]
-    Record {
-        /// Which.
-        id: String,
-        /// Why.
-        source: RecordError,
-    },
+    #[error(transparent)]
+    Unreadable(#[from] UnreadableError),
     /// A sandbox cannot be removed.
     #[error(transparent)]
     Remove(#[from] Box<RemoveError>),
@@ -97,6 +92,9 @@ impl Failure for SystemError {
         match self {
             Self::Open(error) => error.hint(),
             Self::Find(error) => error.hint(),
+            Self::Unreadable(error) => error.hint(),
+            Self::Remove(error) => error.hint(),
+            Self::Images(error) => error.hint(),
             _ => None,
         }
     }
@@ -137,10 +135,7 @@ impl Engine {
         // Nobody can tell which images and volumes a damaged one needs.
         damaged.into_iter().next().map_or(Ok(()), Err)?;
         for sandbox in sandboxes {
-            let status = sandbox
-                .status()
-                .map_err(|source| SystemError::Record { id: sandbox.id().short().to_owned(), source })?;
-            if matches!(status, Status::Created | Status::Exited(_)) {
+            if matches!(sandbox.status()?, Status::Created | Status::Exited(_)) {
                 match self.remove(
                     sandbox.id().as_str(),
                     RemoveOptions { volumes: options.volumes, ..RemoveOptions::default() },

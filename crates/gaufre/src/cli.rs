@@ -53,6 +53,9 @@ fn log_level(text: &str) -> std::result::Result<LevelFilter, String> {
 impl Global {
     /// What to tell after a failure: a directory that was named and that cannot be, or none.
     pub(crate) fn hint(&self) -> Option<&'static str> {
+        if !rustix::process::geteuid().is_root() {
+            return None; // Then it is not for want of a directory.
+        }
         let named = [
             self.directory(self.root.as_ref(), "GAUFRE_ROOT"),
             self.directory(self.run.as_ref(), "GAUFRE_RUN"),

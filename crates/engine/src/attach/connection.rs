@@ -48,7 +48,15 @@ pub enum AttachError {
     Protocol(#[from] FrameError),
 }
 
-impl Failure for AttachError {}
+impl Failure for AttachError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Find(error) => error.hint(),
+            Self::NotRunning { id } => Some(format!("Start it and take part: gaufre start --attach {id}")),
+            _ => None,
+        }
+    }
+}
 
 /// A client's end of the line to a keeper. Read from it when its descriptor is readable.
 #[derive(Debug)]

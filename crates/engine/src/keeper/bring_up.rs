@@ -11,7 +11,9 @@ use crate::dirs::Dirs;
 use crate::failure::Failure;
 use crate::logs::{LogWriter, Stream};
 use crate::process::{open_of, open_pidfd};
-use crate::sandbox::{Catalog, FindError, Phase, RecordError, Run, Running, Sandbox, Status, UnreadableError};
+use crate::sandbox::{
+    Catalog, FindError, Phase, RecordError, Run, Running, Sandbox, Status, UnreadableError,
+};
 use crate::settings::{LogDriver, NetworkMode};
 use gaufre_net::{AttachRequest, Attachment, Net};
 use gaufre_runtime::{CreateRequest, Created, Rootfs, StartError, Stdio, Streams};
@@ -49,8 +51,8 @@ pub enum BringUpError {
         source: io::Error,
     },
     /// The runtime refuses.
-    #[error("cannot create the container")]
-    Create(#[source] Box<gaufre_runtime::CreateError>),
+    #[error(transparent)]
+    Create(Box<gaufre_runtime::CreateError>),
     /// The network cannot be had.
     #[error("cannot connect the container to its network")]
     Network(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -86,7 +88,8 @@ impl Failure for BringUpError {
                 Some("Is the command in the image, and is its name spelled right? Options of gaufre go before the image's name.".to_owned())
             }
             Self::Killed { memory_limit_bytes: Some(limit) } => {
-                Some(format!("--memory {limit} (bytes) may be too little to start in: give it more."))
+                let kib = limit >> 10;
+                Some(format!("Its memory limit of {kib} KiB may be too little to start in: give more with --memory."))
             }
             Self::Killed { memory_limit_bytes: None } => {
                 Some("If nobody killed it, the machine is short of memory: the kernel's log (dmesg) tells.".to_owned())

@@ -39,9 +39,6 @@ pub enum LogsError {
         /// Why.
         source: io::Error,
     },
-    /// Whether the sandbox runs is not to be found out.
-    #[error("cannot tell whether the container still runs")]
-    State(#[from] crate::sandbox::RecordError),
     /// The sandbox keeps no log.
     #[error("container {id} keeps no log: it was created with --log-driver none")]
     NoLog {
@@ -50,7 +47,11 @@ pub enum LogsError {
     },
 }
 
-impl Failure for LogsError {}
+impl Failure for LogsError {
+    fn hint(&self) -> Option<String> {
+        if let Self::Find(error) = self { error.hint() } else { None }
+    }
+}
 
 /// The records of a log, in order, read as they are asked for.
 pub struct LogIter {

@@ -2,8 +2,9 @@
 
 use super::lock::wait_for;
 use super::record::{RecordError, read_json, replace_json};
-use super::{Definition, Sandbox, SandboxId, SandboxName};
+use super::{Definition, Sandbox, SandboxId, SandboxName, UnreadableError};
 use crate::dirs::Dirs;
+use crate::failure::Failure;
 use rustix::fs::FlockOperation;
 use std::fs;
 use std::io;
@@ -40,23 +41,15 @@ pub enum FindError {
         source: io::Error,
     },
     /// A record is unreadable.
-    #[error("cannot read the records of container {id}")]
-    Record {
-        /// Which.
-        id: String,
-        /// Why.
-        source: RecordError,
-    },
+    #[error(transparent)]
+    Unreadable(#[from] UnreadableError),
 }
 
-impl FindError {
-    /// What the user can do.
-    pub(crate) fn hint(&self) -> Option<String> {
+impl Failure for FindError {
+    fn hint(&self) -> Option<String> {
         match self {
-            Self::Record { id, .. } => {
-                Some(format!("If nothing of it is of use any more, remove it: gaufre rm --force {id}"))
-            }
-            _ => None,
+            Self::Unreadable(error) => error.hint(),
+            Self::NoSuchSandbox(_) | Self::Ambiguous { .. } | Self::List { .. } => None,
         }
     }
 }
@@ -115,7 +108,7 @@ impl<'a> Catalog<'a> {
         create(unfinished.join("bundle"))?;
         let sandbox = Sandbox::new(self.dirs, definition);
         let made = replace_json(&unfinished.join(DEFINITION), &sandbox.definition, durable)
-            .map_err(|source| RegisterError::Record { id: id.to_string(), source })
+            .map_err(|source| RegisterError::Record { id: id.short().to_owned(), source })
             .and_then(|()| {
                 let link = self.name_link(&sandbox.definition.name);
                 let _ = fs::remove_file(&link); // Of a sandbox that is gone: its name was found free.
@@ -186,7 +179,7 @@ impl<'a> Catalog<'a> {
         let path = self.dirs.sandboxes().join(id.as_str()).join(DEFINITION);
         read_json(&path)
             .map(|definition| definition.map(|definition| Sandbox::new(self.dirs, definition)))
-            .map_err(|source| FindError::Record { id: id.to_string(), source })
+            .map_err(|source| UnreadableError { id: id.clone(), source }.into())
     }
 
     /// The IDs of all sandboxes.

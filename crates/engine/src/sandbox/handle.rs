@@ -1,9 +1,10 @@
 //! One sandbox on disk: its files, its locks, its status.
 
 use super::record::{RecordError, read_json, replace_json};
-use super::{Definition, Exit, Phase, Run, RunState, SandboxId};
+use super::{Definition, Exit, Phase, Run, RunState, SandboxId, UnreadableError};
 use crate::dirs::Dirs;
 use crate::process::boot_id;
+use serde::de::DeserializeOwned;
 use std::path::{Path, PathBuf};
 
 /// A sandbox that exists.
@@ -85,8 +86,8 @@ impl Sandbox {
     }
 
     /// The state that a keeper of this boot wrote, if any.
-    pub(crate) fn run_state(&self) -> Result<Option<RunState>, RecordError> {
-        let state: Option<RunState> = read_json(&self.run_directory.join(STATE))?;
+    pub(crate) fn run_state(&self) -> Result<Option<RunState>, UnreadableError> {
+        let state: Option<RunState> = self.read(&self.run_directory.join(STATE))?;
         Ok(state.filter(|state| state.boot_id == boot_id()))
     }
 
@@ -107,8 +108,8 @@ impl Sandbox {
     }
 
     /// The last run, if there was one.
-    pub(crate) fn run(&self) -> Result<Option<Run>, RecordError> {
-        read_json(&self.directory.join("run.json"))
+    pub(crate) fn run(&self) -> Result<Option<Run>, UnreadableError> {
+        self.read(&self.directory.join("run.json"))
     }
 
     /// Records a run. That of a sandbox which goes at its end need not survive a power cut.
@@ -117,7 +118,7 @@ impl Sandbox {
     }
 
     /// What it is doing, as far as its files tell. A dead keeper's state is believed: see [`crate::recover`].
-    pub(crate) fn status(&self) -> Result<Status, RecordError> {
+    pub(crate) fn status(&self) -> Result<Status, UnreadableError> {
         if let Some(state) = self.run_state()? {
             return Ok(match state.phase {
                 Phase::Starting => Status::Starting,
@@ -135,5 +136,9 @@ impl Sandbox {
                 error: Some("the machine or the keeper ended before the exit status was recorded".to_owned()),
             })),
         })
+    }
+
+    fn read<T: DeserializeOwned>(&self, path: &Path) -> Result<Option<T>, UnreadableError> {
+        read_json(path).map_err(|source| UnreadableError { id: self.id().clone(), source })
     }
 }

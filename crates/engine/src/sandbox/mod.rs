@@ -9,6 +9,7 @@ mod lock;
 mod name;
 mod record;
 mod state;
+mod unreadable;
 
 pub use catalog::FindError;
 pub(crate) use catalog::{Catalog, RegisterError, private_dir};
@@ -21,3 +22,4 @@ pub use name::{NameError, SandboxName};
 pub use record::RecordError;
 pub(crate) use record::replace_json;
 pub use state::{Exit, HolderRef, Phase, Run, RunState, Running};
+pub use unreadable::UnreadableError;

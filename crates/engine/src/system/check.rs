@@ -2,6 +2,7 @@
 
 use super::SystemError;
 use crate::engine::Engine;
+use crate::failure::Failure;
 use crate::sandbox::FindError;
 use gaufre_net::Net;
 use serde::Serialize;

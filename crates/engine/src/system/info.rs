@@ -43,7 +43,7 @@ impl Engine {
     /// # Errors
     /// See [`SystemError`].
     pub fn info(&self) -> Result<Info, SystemError> {
-        let sandboxes = self.list(true).map_err(|error| SystemError::Check(error.into()))?;
+        let sandboxes = self.list(true)?;
         let uname = rustix::system::uname();
         let memory = rustix::system::sysinfo();
         Ok(Info {
