@@ -153,14 +153,16 @@ mod tests {
     #[test]
     fn init_reaps_what_nobody_else_does_and_hands_signals_on() {
         let (gaufre, image) = ready();
-        let script =
-            "(sleep 0.1 &) ; trap 'echo asked; exit 8' TERM; echo ready; while :; do sleep 0.05; done";
+        // The shell does not know its child's child, which is the first process's once that child has gone.
+        let script = "(sleep 1 & echo $! > /orphan); trap 'echo asked; exit 8' TERM; echo ready; \
+                      while :; do sleep 0.05; done";
         let id = detached(&gaufre, &image, "--init", script);
         until("ready", 10, || gaufre.ok(&["logs", &id]).contains("ready").then_some(()));
-        std::thread::sleep(Duration::from_millis(400));
-        let zombies =
-            gaufre.ok(&["exec", &id, "bash", "-c", "grep -l '^State:.Z' /proc/[0-9]*/status | wc -l"]);
-        assert_eq!(zombies, "0\n");
+        let parents = gaufre.ok(&["exec", &id, "bash", "-c", "cut -d' ' -f2,4 /proc/$(< /orphan)/stat"]);
+        assert_eq!(parents, "(sleep) 1\n");
+        until("the orphan to be reaped", 20, || {
+            (gaufre.say(&["exec", &id, "bash", "-c", "test ! -e /proc/$(< /orphan)"]).code == 0).then_some(())
+        });
         gaufre.ok(&["stop", &id]);
         assert_eq!(gaufre.ok(&["wait", &id]), "8\n");
         assert!(gaufre.ok(&["logs", &id]).contains("asked"));

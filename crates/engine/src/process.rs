@@ -1,7 +1,8 @@
 //! Processes of the host, told apart even when a PID is used again.
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{Mode, OFlags, open};
+use rustix::fs::{Mode, OFlags, open, readlink};
+use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
 use std::fs;
 use std::io;
@@ -45,10 +46,30 @@ pub(crate) fn own_pid() -> i32 {
 
 /// When the process was started, in clock ticks since boot (proc(5), field 22 of stat); `None` when it is gone.
 pub(crate) fn start_ticks(pid: i32) -> Option<u64> {
+    stat_field(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?, 22)?.parse().ok()
+}
+
+/// How the process that was started at `started` ended, in the encoding of wait(2), before its parent has reaped it
+/// (proc(5), field 52 of stat). `None` if it has not ended, or has been reaped, or if we may not know.
+pub(crate) fn unreaped_status(pid: i32, started: u64) -> Option<i32> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // A first thread that ended before the others is a zombie too: whether they all have, the caller's pidfd tells.
+    if stat_field(&stat, 3)? != "Z" || stat_field(&stat, 22)?.parse() != Ok(started) {
+        return None;
+    }
+    // To who may not look into the process the field is 0 whatever it ended with. Who may is told that this link, which
+    // takes the same right, leads nowhere any more.
+    match readlink(format!("/proc/{pid}/cwd"), Vec::new()) {
+        Err(Errno::NOENT) => stat_field(&stat, 52)?.parse().ok(),
+        _ => None,
+    }
+}
+
+/// A field of proc(5)'s stat, from the third on, by its number there.
+fn stat_field(stat: &str, number: usize) -> Option<&str> {
     // The command's name, in parentheses, may hold anything, also spaces and parentheses.
     let (_, after_name) = stat.rsplit_once(')')?;
-    after_name.split_ascii_whitespace().nth(19)?.parse().ok()
+    after_name.split_ascii_whitespace().nth(number.checked_sub(3)?)
 }
 
 /// Whether there is a process of this number that has not ended.
@@ -108,6 +129,26 @@ mod tests {
         assert!(open_pidfd(pid, ticks).is_some());
         assert!(open_pidfd(pid, ticks + 1).is_none());
         assert!(!boot_id().is_empty());
+    }
+
+    #[test]
+    fn the_status_of_a_process_that_ended_is_known_before_its_parent_asks() {
+        let ended = |script: &str| {
+            let mut child = std::process::Command::new("/bin/sh").args(["-c", script]).spawn().unwrap();
+            let pid = i32::try_from(child.id()).unwrap();
+            let ticks = start_ticks(pid).unwrap();
+            let pidfd = open_pidfd(pid, ticks).unwrap();
+            let mut polled = [PollFd::new(&pidfd, PollFlags::IN)];
+            poll(&mut polled, None).unwrap();
+            let status = unreaped_status(pid, ticks);
+            assert_eq!(unreaped_status(pid, ticks + 1), None);
+            child.wait().unwrap();
+            assert_eq!(unreaped_status(pid, ticks), None);
+            status
+        };
+        assert_eq!(ended("exit 7"), Some(7 << 8));
+        assert_eq!(ended("kill -KILL $$"), Some(9));
+        assert_eq!(unreaped_status(own_pid(), start_ticks(own_pid()).unwrap()), None);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! How a workload ended is known after its keeper was killed, or said to be unknown.
 
 use crate::fixture::{detached, holder_after_keeper, keeper, kill9, ready, runs, state, status, workload};
-use gaufre_tests::until;
+use gaufre_tests::{Started, tool, until};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -41,6 +41,29 @@ fn the_exit_code_is_right_after_a_take_over_or_said_to_be_unknown() {
     assert!(["-1\n", "7\n"].contains(&said.as_str()), "{said}");
     let shown = gaufre.ok(&["ps", "-a", "--filter", &format!("id={unknown}"), "--format", "{{.Status}}"]);
     assert!(shown.starts_with("Exited (unknown)") || shown.starts_with("Exited (7)"), "{shown}");
+}
+
+/// A workload whose keeper was killed belongs to the machine's first process, or to one that stands in for it (prctl(2),
+/// PR_SET_CHILD_SUBREAPER): here to one that never reaps.
+#[test]
+fn the_exit_code_is_right_while_nobody_reaps_the_workload() {
+    let (gaufre, image) = ready();
+    let run = gaufre.command();
+    let mut parent = tool("perl");
+    parent.args(["-e", "syscall(157, 36, 1, 0, 0, 0) == 0 or die $!; system(@ARGV); sleep 1000"]);
+    parent.arg(run.get_program()).args(run.get_args());
+    parent.args(["run", "-d", "--network=none", "--name=orphan", &image, "bash", "-c", "sleep 0.3; exit 7"]);
+    let _parent = Started::new(&parent);
+    until("the workload", 10, || {
+        let id = gaufre.say(&["inspect", "--format", "{{.Id}}", "orphan"]).out;
+        state(&gaufre, id.trim()).filter(|state| state["phase"]["name"] == "running")
+    });
+    let id = gaufre.ok(&["inspect", "--format", "{{.Id}}", "orphan"]).trim().to_owned();
+    let pid = workload(&gaufre, &id);
+    kill9(&keeper(&gaufre, &id));
+    until("the end of the workload", 10, || (!runs(&pid)).then_some(()));
+    assert_eq!(gaufre.ok(&["wait", &id]), "7\n");
+    assert!(PathBuf::from(format!("/proc/{pid}")).exists(), "somebody reaped it");
 }
 
 #[test]

@@ -5,9 +5,9 @@ use super::holder::{Held, Holder};
 use super::outputs::Output;
 use super::stdin::Input;
 use crate::logs::LogWriter;
+use crate::process::{start_ticks, unreaped_status};
 use crate::sandbox::{Phase, Running, Sandbox};
 use crate::sys;
-use gaufre_runtime::sealed_exe;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{WaitId, WaitIdOptions, waitid};
 use std::io;
@@ -33,7 +33,7 @@ pub(super) struct Serving {
 /// A holder that lives no longer than this has not been killed by somebody but cannot live.
 const SHORT_LIFE: Duration = Duration::from_millis(500);
 
-/// How long to wait for whoever is the parent to reap a workload that is not our child.
+/// How long to wait for what the kernel tells of a workload that is not our child.
 const REAPING: Duration = Duration::from_secs(10);
 
 /// So many chunks are read after the workload's end: twice what the kernel lets a FIFO hold (pipe(7)).
@@ -129,7 +129,6 @@ impl Serving {
 
     /// Starts a holder of all that has to stay open when the keeper dies, and puts it into the state file.
     pub(super) fn hold(&mut self, sandbox: &Sandbox, restarts: u32) -> io::Result<()> {
-        let exe = sealed_exe().map_err(io::Error::other)?;
         let held = Held {
             pidfd: self.pidfd.as_fd(),
             terminal: self.outputs.first().and_then(Output::terminal_master),
@@ -137,7 +136,7 @@ impl Serving {
             ports: self.ports.iter().map(AsFd::as_fd).collect(),
             fifos: self.outputs.iter().filter_map(Output::fifo_end).collect(),
         };
-        let mut holder = Holder::spawn(exe.as_fd(), &held)?;
+        let mut holder = Holder::start(&held)?;
         self.running.holder = Some(holder.reference());
         // Known as running before it runs: a keeper that dies in between leaves something that can be found.
         sandbox
@@ -172,7 +171,8 @@ impl Serving {
         }
     }
 
-    /// The exit status: of our child, or as the kernel tells one who is not the parent, once that one has reaped it.
+    /// The exit status: of our child, or as the kernel tells one who is not the parent, before that one has reaped it
+    /// (which the machine's first process may take its time to do) and on newer kernels afterwards.
     fn collect_status(&self) -> Option<i32> {
         let deadline = Instant::now() + REAPING;
         loop {
@@ -184,11 +184,15 @@ impl Serving {
                 }
                 Ok(None) | Err(rustix::io::Errno::INTR) => {}
                 Err(_) => {
-                    if let Some(status) = sys::exit_status_of(&self.pidfd) {
+                    let Running { pid, start_ticks: started, .. } = self.running;
+                    let reaped = start_ticks(pid) != Some(started);
+                    let status = sys::exit_status_of(&self.pidfd).or_else(|| unreaped_status(pid, started));
+                    if let Some(status) = status {
                         let signal = status & 0x7f;
                         return Some(if signal == 0 { (status >> 8) & 0xff } else { 128 + signal });
                     }
-                    if Instant::now() > deadline {
+                    // Reaped, by a kernel that does not tell afterwards; or nobody of ours may know.
+                    if reaped || Instant::now() > deadline {
                         return None;
                     }
                     std::thread::sleep(Duration::from_millis(5));
