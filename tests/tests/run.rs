@@ -160,4 +160,44 @@ mod tests {
         let said = gaufre.fails(125, &["run", "--rm", "-p", &publish, &image, "true"]);
         assert!(said.contains(&port.to_string()), "{said}");
     }
+
+    #[test]
+    fn a_run_that_does_not_come_to_run_leaves_nothing_and_can_be_given_again() {
+        let (gaufre, image) = ready();
+        let listener = std::net::TcpListener::bind(("127.0.0.1", free_port())).unwrap();
+        let publish = format!("127.0.0.1:{}:80", listener.local_addr().unwrap().port());
+        let id_file = gaufre.dir().join("id");
+        let id_file_flag = format!("--cidfile={}", id_file.display());
+        let refused = |code: i32, options: &[&str], command: &str| {
+            let fixed = ["run", "--name=web", "--volume=/data", &id_file_flag];
+            let said = gaufre.fails(code, &[&fixed, options, &[&image, command]].concat());
+            assert!(!said.contains("in use by container"), "{said}");
+            assert_eq!(gaufre.ok(&["ps", "--all", "--quiet"]), "", "after: {said}");
+            assert!(!id_file.exists(), "after: {said}");
+        };
+        for how in ["--detach", "--attach=stdout"] {
+            refused(125, &[how, "-p", &publish], "true");
+            refused(127, &[how, "--network=none"], "no-such-command");
+            refused(126, &[how, "--network=none"], "/etc/passwd");
+            refused(126, &[how, "--network=none", "-u", "nobody-at-all"], "true");
+            refused(127, &[how, "--network=none", "--restart=always"], "no-such-command");
+        }
+        let volumes = std::fs::read_dir(gaufre.dir().join("root/volumes"));
+        assert_eq!(volumes.map_or(0, Iterator::count), 0, "volumes without a name are left");
+        drop(listener);
+        gaufre.ok(&["run", "--detach", "--name=web", "-p", &publish, &image, "sleep", "1000"]);
+    }
+
+    #[test]
+    fn a_container_that_was_created_stays_when_it_cannot_be_started() {
+        let (gaufre, image) = ready();
+        let listener = std::net::TcpListener::bind(("127.0.0.1", free_port())).unwrap();
+        let publish = format!("127.0.0.1:{}:80", listener.local_addr().unwrap().port());
+        gaufre.ok(&["create", "--name=web", "-p", &publish, &image, "sleep", "1000"]);
+        gaufre.fails(125, &["start", "web"]);
+        let why = gaufre.ok(&["inspect", "--format", "{{.State.Error}}", "web"]);
+        assert!(why.contains("in use"), "{why}");
+        drop(listener);
+        gaufre.ok(&["start", "web"]);
+    }
 }

@@ -3,6 +3,7 @@
 use clap::Args;
 use gaufre_engine::settings::{Settings, Ulimit, parse_memory_swap, parse_size};
 
+use super::number_list::NumberList;
 use crate::failure::{CliError, Result};
 
 /// Limits on memory, processors and processes.
@@ -30,12 +31,12 @@ pub(crate) struct LimitArgs {
     cpu_shares: Option<u64>,
 
     /// Processors it may run on, such as 0-2,4
-    #[arg(long, value_name = "LIST", value_parser = number_list)]
-    cpuset_cpus: Option<String>,
+    #[arg(long, value_name = "LIST", value_parser = str::parse::<NumberList>)]
+    cpuset_cpus: Option<NumberList>,
 
     /// Memory nodes it may use, such as 0,1
-    #[arg(long, value_name = "LIST", value_parser = number_list)]
-    cpuset_mems: Option<String>,
+    #[arg(long, value_name = "LIST", value_parser = str::parse::<NumberList>)]
+    cpuset_mems: Option<NumberList>,
 
     /// Number of processes and threads; -1 for no limit [default: 2048]
     #[arg(long, value_name = "NUMBER", allow_hyphen_values = true, value_parser = clap::value_parser!(i64).range(-1..))]
@@ -66,38 +67,28 @@ fn processors(text: &str) -> std::result::Result<f64, String> {
 }
 
 /// Refuses more processors than this machine has, as podman and Docker do.
-fn no_more_than(cpus: f64, online: Option<u32>) -> Result<()> {
-    match online {
-        Some(online) if cpus > f64::from(online) => {
-            let has = if online == 1 { "1 processor".to_owned() } else { format!("{online} processors") };
-            Err(CliError::new(format_args!(
-                "--cpus {cpus} asks for more than there is: this machine has {has}"
-            )))
-        }
-        _ => Ok(()),
+fn no_more_than(cpus: f64, online: Option<&NumberList>) -> Result<()> {
+    let Some(online) = online.map(NumberList::count).filter(|online| cpus > f64::from(*online)) else {
+        return Ok(());
+    };
+    let has = if online == 1 { "1 processor".to_owned() } else { format!("{online} processors") };
+    Err(CliError::new(format_args!("--cpus {cpus} asks for more than there is: this machine has {has}")))
+}
+
+/// Refuses processors or memory nodes that this machine does not have: the kernel would, at the start.
+fn only_those_of(flag: &str, wanted: Option<&NumberList>, online: Option<&NumberList>) -> Result<()> {
+    let (Some(wanted), Some(online)) = (wanted, online) else { return Ok(()) };
+    match wanted.first_not_in(online) {
+        Some(missing) => Err(CliError::new(format_args!(
+            "--{flag} {wanted} asks for number {missing}, and this machine has {online}"
+        ))),
+        None => Ok(()),
     }
 }
 
-/// How many processors this machine has (cpuonline in the kernel's admin-guide/cputopology); none if it does not say.
-fn online_processors() -> Option<u32> {
-    let text = std::fs::read_to_string("/sys/devices/system/cpu/online").ok()?;
-    let count = |range: &str| {
-        let (first, last) = range.split_once('-').unwrap_or((range, range));
-        last.parse::<u32>().ok()?.checked_sub(first.parse().ok()?)?.checked_add(1)
-    };
-    text.trim().split(',').map(count).sum()
-}
-
-fn number_list(text: &str) -> std::result::Result<String, String> {
-    let number = |part: &str| part.parse::<u16>().ok();
-    let range = |part: &str| match part.split_once('-') {
-        Some((first, last)) => number(first).zip(number(last)).is_some_and(|(first, last)| first <= last),
-        None => number(part).is_some(),
-    };
-    match text.split(',').all(range) {
-        true => Ok(text.to_owned()),
-        false => Err(format!("'{text}' is not a list of numbers and ranges, such as 0-2,4")),
-    }
+/// What this machine has of `kind`, `cpu` or `node` (the kernel's admin-guide/cputopology); none if it does not say.
+fn online(kind: &str) -> Option<NumberList> {
+    std::fs::read_to_string(format!("/sys/devices/system/{kind}/online")).ok()?.trim().parse().ok()
 }
 
 impl LimitArgs {
@@ -109,10 +100,13 @@ impl LimitArgs {
         resources.memory_swap_bytes = self.memory_swap.filter(|swap| *swap != 0);
         resources.memory_reservation_bytes = set(self.memory_reservation);
         resources.cpus = self.cpus.filter(|cpus| *cpus > 0.0);
-        no_more_than(resources.cpus.unwrap_or_default(), online_processors())?;
+        let processors = online("cpu");
+        no_more_than(resources.cpus.unwrap_or_default(), processors.as_ref())?;
+        only_those_of("cpuset-cpus", self.cpuset_cpus.as_ref(), processors.as_ref())?;
+        only_those_of("cpuset-mems", self.cpuset_mems.as_ref(), online("node").as_ref())?;
         resources.cpu_shares = set(self.cpu_shares);
-        resources.cpuset_cpus.clone_from(&self.cpuset_cpus);
-        resources.cpuset_mems.clone_from(&self.cpuset_mems);
+        resources.cpuset_cpus = self.cpuset_cpus.as_ref().map(ToString::to_string);
+        resources.cpuset_mems = self.cpuset_mems.as_ref().map(ToString::to_string);
         resources.pids_limit = self.pids_limit.or(resources.pids_limit);
         resources.blkio_weight = self.blkio_weight;
         resources.oom_score_adj = self.oom_score_adj;
@@ -139,9 +133,20 @@ mod tests {
 
     #[test]
     fn more_processors_than_the_machine_has_are_refused_and_both_numbers_named() {
-        let refusal = no_more_than(9.5, Some(8)).unwrap_err().to_string();
+        let eight: NumberList = "0-7".parse().unwrap();
+        let refusal = no_more_than(9.5, Some(&eight)).unwrap_err().to_string();
         assert!(refusal.contains("--cpus 9.5") && refusal.contains("8 processors"), "{refusal}");
-        assert!(no_more_than(8.0, Some(8)).is_ok() && no_more_than(9.0, None).is_ok());
-        assert!(online_processors().is_some_and(|count| count > 0));
+        assert!(no_more_than(8.0, Some(&eight)).is_ok() && no_more_than(9.0, None).is_ok());
+        assert!(online("cpu").is_some_and(|online| online.count() > 0));
+    }
+
+    #[test]
+    fn a_processor_that_the_machine_does_not_have_is_named() {
+        let list = |text: &str| text.parse::<NumberList>().unwrap();
+        let refusal = only_those_of("cpuset-cpus", Some(&list("0-3,9")), Some(&list("0-1"))).unwrap_err();
+        let expect = "Error: --cpuset-cpus 0-3,9 asks for number 2, and this machine has 0-1";
+        assert_eq!(refusal.to_string(), expect);
+        assert!(only_those_of("cpuset-cpus", Some(&list("1")), Some(&list("0-1"))).is_ok());
+        assert!(only_those_of("cpuset-cpus", Some(&list("1")), None).is_ok());
     }
 }

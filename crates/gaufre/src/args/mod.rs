@@ -1,5 +1,6 @@
 //! The flags that several verbs share, and what they mean to the engine.
 
+mod chosen;
 mod create;
 mod environment;
 mod identity;
@@ -7,12 +8,14 @@ mod image;
 mod limits;
 mod mount;
 mod network;
+mod number_list;
 mod process;
 mod security;
 mod session;
 mod storage;
 mod when;
 
+pub(crate) use chosen::{chosen, ids, some_of};
 pub(crate) use create::{CreateArgs, write_cidfile};
 pub(crate) use environment::EnvArgs;
 pub(crate) use image::RegistryArgs;
@@ -24,15 +27,4 @@ use crate::failure::CliError;
 /// The value given to `flag` cannot be used.
 fn invalid(flag: &str, error: impl Into<anyhow::Error>) -> CliError {
     CliError::because(format_args!("invalid value for --{flag}"), error)
-}
-
-/// The sandboxes or images that a verb is about; there has to be one.
-///
-/// # Errors
-/// When there is none.
-pub(crate) fn some_of(names: &[String]) -> Result<&[String], CliError> {
-    match names {
-        [] => Err(CliError::new("give at least one name or ID")),
-        names => Ok(names),
-    }
 }

@@ -2,7 +2,7 @@
 
 use gaufre_engine::settings::Signal;
 
-use crate::args::some_of;
+use crate::args::{chosen, ids};
 use crate::cli::Global;
 use crate::failure::{Result, for_each};
 use crate::output;
@@ -25,15 +25,8 @@ pub(crate) struct Args {
 
 pub(crate) fn execute(args: &Args, global: &Global) -> Result<u8> {
     let engine = global.engine()?;
-    let running: Vec<String>;
-    let names = match args.all {
-        true => {
-            running = engine.list(false)?.into_iter().map(|sandbox| sandbox.id).collect();
-            &running
-        }
-        false => some_of(&args.containers)?,
-    };
-    for_each(names, |name| {
+    let names = chosen(&args.containers, args.all, || Ok(ids(engine.list(false)?)))?;
+    for_each(&names, |name| {
         engine.kill(name, args.signal)?;
         output::line(name)
     })

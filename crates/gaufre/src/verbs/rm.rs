@@ -2,7 +2,7 @@
 
 use gaufre_engine::{FindError, RemoveError, RemoveOptions};
 
-use crate::args::some_of;
+use crate::args::{chosen, ids};
 use crate::cli::Global;
 use crate::failure::{Result, for_each};
 use crate::output;
@@ -37,17 +37,9 @@ pub(crate) struct Args {
 
 pub(crate) fn execute(args: &Args, global: &Global) -> Result<u8> {
     let engine = global.engine()?;
-    let everything: Vec<String>;
-    let names = match args.all {
-        true => {
-            let all = engine.list(true)?;
-            everything = all.into_iter().map(|sandbox| sandbox.id).collect();
-            &everything
-        }
-        false => some_of(&args.containers)?,
-    };
+    let names = chosen(&args.containers, args.all, || Ok(ids(engine.list(true)?)))?;
     let options = RemoveOptions { force: args.force, volumes: args.volumes, timeout_s: Some(args.time) };
-    for_each(names, |name| match engine.remove(name, options) {
+    for_each(&names, |name| match engine.remove(name, options) {
         Ok(_) => output::line(name),
         Err(RemoveError::Find(FindError::NoSuchSandbox(_))) if args.ignore || args.force || args.all => {
             Ok(())

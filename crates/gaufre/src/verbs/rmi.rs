@@ -2,7 +2,7 @@
 
 use gaufre_engine::Failure;
 
-use crate::args::some_of;
+use crate::args::chosen;
 use crate::cli::Global;
 use crate::failure::{Result, for_each};
 use crate::output;
@@ -32,15 +32,9 @@ const NOT_FOUND: u8 = 1;
 
 pub(crate) fn execute(args: &Args, global: &Global) -> Result<u8> {
     let engine = global.engine()?;
-    let everything: Vec<String>;
-    let images = match args.all {
-        true => {
-            everything = engine.images()?.into_iter().map(|image| image.id).collect();
-            &everything
-        }
-        false => some_of(&args.images)?,
-    };
-    for_each(images, |image| match engine.remove_image(image, args.force || args.all) {
+    let images =
+        chosen(&args.images, args.all, || Ok(engine.images()?.into_iter().map(|image| image.id).collect()))?;
+    for_each(&images, |image| match engine.remove_image(image, args.force || args.all) {
         Ok(removed) => {
             removed.untagged.iter().try_for_each(|name| output::line(format_args!("Untagged: {name}")))?;
             removed.deleted.iter().try_for_each(|id| output::line(format_args!("Deleted: {id}")))

@@ -1,13 +1,15 @@
 //! `gaufre run`.
 
-use gaufre_engine::settings::CreateRequest;
-use gaufre_engine::{Engine, RemoveOptions, StartOptions};
+use std::path::Path;
+
+use gaufre_engine::{Connection, Engine, FindError, RemoveError, RemoveOptions, StartOptions};
 
 use crate::args::{CreateArgs, SessionArgs, Stream, streams, write_cidfile};
 use crate::cli::Global;
-use crate::failure::{CliError, Result};
+use crate::failure::Result;
 use crate::output;
 use crate::progress::pulling;
+use crate::session::{Part, Signals};
 
 /// Create a container from an image and start it
 #[derive(Debug, clap::Args)]
@@ -42,31 +44,59 @@ pub(crate) fn execute(args: &Args, global: &Global) -> Result<u8> {
     let engine = global.engine()?;
     let id = engine.create(&request, pulling(args.create.pull.quiet).as_ref())?.to_string();
     let begun = match cidfile {
-        Some(path) => write_cidfile(path, &id),
-        None => Ok(()),
+        Some(path) => write_cidfile(path, &id).and_then(|()| begin(args, &engine, &id)),
+        None => begin(args, &engine, &id),
     };
-    let started = begun.and_then(|()| start(args, &engine, &request, &id));
-    if started.is_err() && request.settings.remove_on_exit {
-        // It never ran, so nobody else removes it. That it could not be started is what the user has to hear.
+    let begun = begun.map_err(|error| {
+        // It never ran: the same command can be given again at once. That, and why, is what the user has to hear.
+        forget(&engine, &id, cidfile);
+        error
+    })?;
+    let ended = match begun {
+        Begun::Detached => output::line(&id).map(|()| 0),
+        Begun::Attached { part, line, signals } => part.attend(&engine, &id, line, signals),
+    };
+    if ended.is_err() && request.settings.remove_on_exit {
+        // Whoever would have looked after it has gone.
         let _ = engine.remove(&id, RemoveOptions { force: true, volumes: true, timeout_s: None });
     }
-    started
+    ended
 }
 
-fn start(args: &Args, engine: &Engine, request: &CreateRequest, id: &str) -> Result<u8> {
+/// A container whose workload runs.
+enum Begun {
+    /// By itself.
+    Detached,
+    /// With the user taking part.
+    Attached { part: Part, line: Connection, signals: Signals },
+}
+
+fn begin(args: &Args, engine: &Engine, id: &str) -> Result<Begun> {
     if args.detach {
         engine.start(id, StartOptions { attach: None })?;
-        output::line(id)?;
-        return Ok(0);
+        return Ok(Begun::Detached);
     }
     let part = args.session.part(streams(&args.attach, args.create.interactive()));
     let signals = part.catch_signals(args.create.terminal())?;
-    let started = engine.start(id, StartOptions { attach: Some(part.streams) })?;
-    match started.connection {
-        Some(line) => part.attend(engine, id, line, signals),
-        None => Err(CliError::new(format_args!(
-            "container {} cannot be attached to",
-            request.name.as_deref().unwrap_or(id)
-        ))),
+    let line = match engine.start(id, StartOptions { attach: Some(part.streams) })?.connection {
+        Some(line) => line,
+        None => engine.attach(id, part.streams)?,
+    };
+    Ok(Begun::Attached { part, line, signals })
+}
+
+/// Removes a container that never ran, unless somebody else has started it meanwhile, and the file with its ID.
+fn forget(engine: &Engine, id: &str, cidfile: Option<&Path>) {
+    let options = RemoveOptions { force: false, volumes: true, timeout_s: None };
+    let is_gone = match engine.remove(id, options) {
+        // With --rm its keeper has removed it.
+        Ok(_) | Err(RemoveError::Find(FindError::NoSuchSandbox(_))) => true,
+        Err(_) => false,
+    };
+    if is_gone
+        && let Some(path) = cidfile
+        && std::fs::read_to_string(path).is_ok_and(|written| written == id)
+    {
+        let _ = std::fs::remove_file(path);
     }
 }

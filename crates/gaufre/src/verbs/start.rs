@@ -2,7 +2,7 @@
 
 use gaufre_engine::{AttachStreams, Engine, StartOptions};
 
-use crate::args::{SessionArgs, some_of};
+use crate::args::{SessionArgs, chosen, ids};
 use crate::cli::Global;
 use crate::failure::{CliError, Result, for_each};
 use crate::output;
@@ -32,16 +32,8 @@ pub(crate) struct Args {
 
 pub(crate) fn execute(args: &Args, global: &Global) -> Result<u8> {
     let engine = global.engine()?;
-    let everything: Vec<String>;
-    let names = match args.all {
-        true => {
-            let all = engine.list(true)?;
-            everything = all.into_iter().map(|sandbox| sandbox.id).collect();
-            &everything
-        }
-        false => some_of(&args.containers)?,
-    };
-    match names {
+    let names = chosen(&args.containers, args.all, || Ok(ids(engine.list(true)?)))?;
+    match names.as_slice() {
         [name] if args.attach || args.interactive => attached(args, &engine, name),
         _ if args.attach || args.interactive => {
             Err(CliError::new("one container at a time can be started with --attach or --interactive"))

