@@ -1,0 +1,98 @@
+//! The names of images: what they stand for, given and taken away.
+
+use super::ImagesError;
+use crate::engine::Engine;
+use gaufre_image::{Reference, RegistriesConf};
+use gaufre_store::{ImageError, NamedImage, Store};
+
+/// The registry part of a name that was given to an image here and belongs to no registry, as podman has it.
+const LOCAL: &str = "localhost";
+
+/// The image that `name` stands for, as [`Engine::pull`] would understand it; `None` when it is not here.
+pub(crate) fn lookup(
+    store: &Store,
+    name: &str,
+    conf: &RegistriesConf,
+) -> Result<Option<NamedImage>, ImageError> {
+    let mut names = candidates(name, conf);
+    if let Ok(local) = Reference::parse_with_registry(name, LOCAL) {
+        names.push(local.with_default_tag().to_string());
+    }
+    names.push(name.to_owned());
+    for name in names {
+        match store.images().find(&name) {
+            Ok(image) => return Ok(Some(image)),
+            Err(ImageError::NotFound { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(None)
+}
+
+impl Engine {
+    pub(crate) fn find_image(&self, name: &str) -> Result<NamedImage, ImagesError> {
+        let conf = RegistriesConf::load()
+            .map_err(|source| ImagesError::Name { name: name.to_owned(), source: Box::new(source) })?;
+        let found = lookup(self.store()?, name, &conf)?;
+        Ok(found.ok_or_else(|| ImageError::NotFound { name: name.to_owned() })?)
+    }
+
+    /// Gives the image `source` another name.
+    ///
+    /// # Errors
+    /// See [`ImagesError`].
+    pub fn tag(&self, source: &str, name: &str) -> Result<(), ImagesError> {
+        let image = self.find_image(source)?;
+        let name = new_name(name)?;
+        Ok(self.store()?.images().tag(&image.image.id, &name)?)
+    }
+
+    /// Takes names away from an image, all when none is given. The image stays.
+    ///
+    /// # Errors
+    /// See [`ImagesError`].
+    pub fn untag(&self, image: &str, names: &[String]) -> Result<(), ImagesError> {
+        let found = self.find_image(image)?;
+        let names = if names.is_empty() {
+            found.names
+        } else {
+            names.iter().map(|name| new_name(name)).collect::<Result<_, _>>()?
+        };
+        for name in names {
+            if !self.store()?.images().untag(&name)? {
+                return Err(ImageError::NotFound { name }.into());
+            }
+        }
+        Ok(())
+    }
+
+    /// Which of the names of `found` is meant by `asked`.
+    pub(super) fn matching_name(&self, asked: &str, found: &NamedImage) -> Result<String, ImagesError> {
+        let conf = RegistriesConf::load()
+            .map_err(|source| ImagesError::Name { name: asked.to_owned(), source: Box::new(source) })?;
+        let mut names = candidates(asked, &conf);
+        names.extend(new_name(asked));
+        let name = names.into_iter().find(|name| found.names.contains(name));
+        Ok(name.ok_or_else(|| ImageError::NotFound { name: asked.to_owned() })?)
+    }
+}
+
+/// The full names that registries.conf gives a name, in its order; none when it is no name at all.
+fn candidates(name: &str, conf: &RegistriesConf) -> Vec<String> {
+    let candidates = conf.candidates(name).unwrap_or_default();
+    candidates.into_iter().map(|reference| reference.with_default_tag().to_string()).collect()
+}
+
+/// A name for an image here: one without a registry belongs to this machine.
+fn new_name(text: &str) -> Result<String, ImagesError> {
+    let fail = |source| ImagesError::NewName { name: text.to_owned(), source };
+    let reference = if Reference::is_short(text).map_err(fail)? {
+        Reference::parse_with_registry(text, LOCAL).map_err(fail)?
+    } else {
+        Reference::parse(text).map_err(fail)?
+    };
+    if reference.digest().is_some() {
+        return Err(ImagesError::NewNameHasDigest(text.to_owned()));
+    }
+    Ok(reference.with_default_tag().to_string())
+}
