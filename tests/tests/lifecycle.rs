@@ -154,12 +154,13 @@ mod tests {
     fn init_reaps_what_nobody_else_does_and_hands_signals_on() {
         let (gaufre, image) = ready();
         // The shell does not know its child's child, which is the first process's once that child has gone.
-        let script = "(sleep 1 & echo $! > /orphan); trap 'echo asked; exit 8' TERM; echo ready; \
+        let script = "(sleep 1000 & echo $! > /orphan); trap 'echo asked; exit 8' TERM; echo ready; \
                       while :; do sleep 0.05; done";
         let id = detached(&gaufre, &image, "--init", script);
         until("ready", 10, || gaufre.ok(&["logs", &id]).contains("ready").then_some(()));
         let parents = gaufre.ok(&["exec", &id, "bash", "-c", "cut -d' ' -f2,4 /proc/$(< /orphan)/stat"]);
         assert_eq!(parents, "(sleep) 1\n");
+        gaufre.ok(&["exec", &id, "bash", "-c", "kill $(< /orphan)"]);
         until("the orphan to be reaped", 20, || {
             (gaufre.say(&["exec", &id, "bash", "-c", "test ! -e /proc/$(< /orphan)"]).code == 0).then_some(())
         });

@@ -2,7 +2,7 @@
 
 #[cfg(test)]
 mod tests {
-    use gaufre_tests::{Gaufre, Registry, free_port, get, run, tool, until};
+    use gaufre_tests::{Gaufre, Registry, Said, free_port, get, run, tool, until};
     use serde_json::Value;
     use std::net::{SocketAddr, UdpSocket};
     use std::time::Duration;
@@ -124,5 +124,33 @@ mod tests {
         assert!(has("nameserver", "192.0.2.53"), "{said}");
         assert!(has("127.0.0.1", "localhost"), "{said}");
         assert!(said.ends_with("waffle\n"), "{said}");
+    }
+
+    #[test]
+    fn a_firewall_that_drops_forwarded_packets_is_named_with_its_remedy() {
+        let (registry, gaufre) = (Registry::with_images(), Gaufre::new());
+        let base = gaufre.pull(&registry, "base");
+        // In a network namespace of its own, so that the rules bother nobody; its keepers are in it too.
+        let said = |rules: &str, arguments: &[&str]| {
+            let mut command = tool("unshare");
+            let script = format!("ip link set lo up; {rules} exec \"$@\"");
+            command.args(["--net", "sh", "-ec", &script, "sh"]);
+            let run = gaufre.command();
+            command.arg(run.get_program()).args(run.get_args()).args(arguments);
+            Said::from(command.output().unwrap())
+        };
+        let drops = "nft add table ip filter; nft 'add chain ip filter FORWARD \
+                     { type filter hook forward priority 0; policy drop; }';";
+        let remedy = "nft insert rule ip filter FORWARD iifname '\"gaufre*\"' accept";
+        let run = ["run", "--rm", &base, "true"];
+        let dropped = said(drops, &run);
+        assert!(dropped.code == 0 && dropped.err.contains("chain ip filter FORWARD"), "{dropped:?}");
+        assert_eq!(dropped.err.matches(remedy).count(), 1, "{dropped:?}");
+        let check = said(drops, &["system", "check"]);
+        assert!(check.code == 0 && check.out.contains(remedy), "{check:?}");
+        assert!(said(drops, &["info"]).out.contains(remedy));
+        assert_eq!(said(drops, &["run", "--rm", "--network=none", &base, "true"]).err, "");
+        assert_eq!(said(&format!("{drops} {remedy};"), &run).err, "");
+        assert_eq!(said("", &run).err, "");
     }
 }

@@ -25,6 +25,7 @@ mod dirs;
 mod engine;
 mod exec;
 mod failure;
+mod firewall;
 mod images;
 pub mod init;
 mod inspect;

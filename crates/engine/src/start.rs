@@ -6,6 +6,7 @@ use crate::failure::Failure;
 use crate::keeper::{self, SpawnError};
 use crate::recover::idle_lock;
 use crate::sandbox::{FindError, LockError, Locked, Status, UnreadableError};
+use crate::settings::NetworkMode;
 use crate::stop::is_active;
 use std::time::Duration;
 
@@ -91,6 +92,11 @@ impl Engine {
             Locked::Busy => return Err(StartError::Busy { id: sandbox.id().short().to_owned() }),
             Locked::Gone => return Err(gone().into()),
         };
+        if sandbox.definition.settings.network == NetworkMode::Bridge {
+            for warning in self.firewall_warnings() {
+                tracing::warn!("{warning}");
+            }
+        }
         let spawned = keeper::spawn(&self.dirs, &sandbox, keeper_lock, options.attach)?;
         Ok(Started { id, connection: spawned.connection })
     }

@@ -45,6 +45,7 @@ pub use check::CheckError;
 pub use hosts::{AddedHost, BadHost, HostsRequest, hosts_file};
 pub use netlink::NetlinkError;
 pub use netns::{NetnsError, loopback_up};
+pub use nft::ForwardObstacle;
 pub use port::{ParsePortError, PortMapping, Protocol};
 pub use release::{DetachError, DetachErrors};
 pub use reserve::PortError;
@@ -152,13 +153,14 @@ impl Net {
         check::check(self)
     }
 
-    /// Chains of other people's nf_tables rules that drop forwarded packets unless a rule of theirs says otherwise, such as
-    /// `chain ip filter FORWARD`. Where there is one, sandboxes may have no way out and published ports no way in but
-    /// from this machine; only a rule in that chain helps. Old iptables-legacy rules cannot be seen.
+    /// Chains of other people's nf_tables rules that drop forwarded packets unless a rule of theirs says otherwise, and
+    /// none names our bridges. Where there is one, sandboxes may have no way out and published ports no way in but from
+    /// this machine; only a rule in that chain helps. Old iptables-legacy rules cannot be seen, and bridges that are named
+    /// in a set of nf_tables are not found.
     ///
     /// # Errors
     /// The kernel refuses to list its chains.
-    pub fn forward_obstacles(&self) -> Result<Vec<String>, NetlinkError> {
+    pub fn forward_obstacles(&self) -> Result<Vec<ForwardObstacle>, NetlinkError> {
         self.with_netfilter(nft::forward_obstacles)
     }
 

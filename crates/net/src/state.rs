@@ -50,9 +50,12 @@ pub(crate) struct Network {
     pub(crate) up: bool,
 }
 
+/// What the name of every bridge begins with; its number follows.
+pub(crate) const BRIDGES: &str = "gaufre";
+
 impl Network {
     pub(crate) fn bridge(&self) -> String {
-        format!("gaufre{}", self.number)
+        format!("{BRIDGES}{}", self.number)
     }
 
     /// What the names of all veths of this network begin with.

@@ -8,6 +8,7 @@ mod judge;
 mod tests {
     use std::fs::{self, File};
     use std::net::{Ipv4Addr, TcpListener, UdpSocket};
+    use std::process::Command;
     use std::thread;
     use std::time::{Duration, Instant};
 
@@ -240,18 +241,53 @@ mod tests {
     }
 
     #[test]
-    fn a_forward_policy_that_drops_is_named() {
+    fn a_forward_policy_that_drops_is_named_until_the_remedy_is_carried_out() {
         let machine = Machine::new();
         let netns = new_netns();
         attach(&machine, "web", &netns, "8080:80");
         serve_tcp(&netns, 80);
-        assert_eq!(machine.net.forward_obstacles().unwrap(), [""; 0]);
+        assert_eq!(machine.net.forward_obstacles().unwrap(), []);
         nft("add table ip filter");
         nft("add chain ip filter FORWARD { type filter hook forward priority 0 ; policy drop ; }");
-        assert_eq!(machine.net.forward_obstacles().unwrap(), ["chain ip filter FORWARD"]);
+        let obstacles = machine.net.forward_obstacles().unwrap();
+        assert_eq!(
+            obstacles.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            ["chain ip filter FORWARD"]
+        );
         assert_eq!(inside(&machine.neighbour, || ask_tcp(HOST, 8080)), None);
         assert!(ask_tcp(HOST, 8080).is_some());
+        for command in obstacles[0].remedy() {
+            assert!(Command::new("sh").args(["-c", &command]).status().unwrap().success(), "{command}");
+        }
+        assert_eq!(machine.net.forward_obstacles().unwrap(), []);
+        assert!(inside(&machine.neighbour, || ask_tcp(HOST, 8080)).is_some());
         machine.net.detach("web").unwrap();
+    }
+
+    #[test]
+    fn a_forward_chain_that_ends_by_refusing_is_named_and_one_that_refuses_something_is_not() {
+        let machine = Machine::new();
+        let named = || -> Vec<String> {
+            machine.net.forward_obstacles().unwrap().iter().map(ToString::to_string).collect()
+        };
+        nft("add table inet firewalld");
+        nft(
+            "add chain inet firewalld filter_FORWARD { type filter hook forward priority 10 ; policy accept ; }",
+        );
+        nft("add rule inet firewalld filter_FORWARD ct state established,related accept");
+        nft("add rule inet firewalld filter_FORWARD ip daddr 192.0.2.1 drop");
+        assert_eq!(named(), [""; 0]);
+        nft("add rule inet firewalld filter_FORWARD counter reject with icmpx type admin-prohibited");
+        assert_eq!(named(), ["chain inet firewalld filter_FORWARD"]);
+        nft("add table ip6 filter");
+        nft("add chain ip6 filter FORWARD { type filter hook forward priority 0 ; policy drop ; }");
+        nft("add table ip other");
+        nft("add chain ip other input { type filter hook input priority 0 ; policy drop ; }");
+        assert_eq!(named(), ["chain inet firewalld filter_FORWARD"]);
+        // As firewalld does for the interface of a zone.
+        nft("add chain inet firewalld zones");
+        nft("add rule inet firewalld zones iifname gaufre0 accept");
+        assert_eq!(named(), [""; 0]);
     }
 
     #[test]

@@ -15,6 +15,8 @@ pub struct CheckReport {
     pub problems: Vec<String>,
     /// What could not be mended, and what the user can do.
     pub unrepaired: Vec<String>,
+    /// What is not gaufre's to mend and not wrong with its store, but keeps containers from working as asked.
+    pub warnings: Vec<String>,
     /// What was looked at, in words for the user.
     pub checked: Vec<String>,
 }
@@ -92,6 +94,7 @@ impl Engine {
                 report.unrepaired.push(format!("the bridge cannot be rebuilt: {error}"));
             }
         }
+        report.warnings.extend(self.firewall_warnings());
         report.checked.push("the network".to_owned());
         Ok(())
     }

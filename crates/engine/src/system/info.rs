@@ -35,6 +35,8 @@ pub struct Info {
     pub running: usize,
     /// Images.
     pub images: usize,
+    /// What keeps containers from working as asked, and what to do about it.
+    pub warnings: Vec<String>,
 }
 
 impl Engine {
@@ -66,6 +68,7 @@ impl Engine {
             running: sandboxes.iter().filter(|sandbox| sandbox.state == SandboxState::Running).count(),
             sandboxes: sandboxes.len(),
             images: self.store()?.images().list().map_err(crate::images::ImagesError::from)?.len(),
+            warnings: self.firewall_warnings(),
         })
     }
 }

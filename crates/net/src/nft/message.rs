@@ -27,7 +27,7 @@ impl Batch {
 
     /// Adds one change. `kind` is an `NFT_MSG_*`; `doing` names it in errors.
     pub(crate) fn push(&mut self, doing: &str, kind: u16, flags: u16, attributes: &Attributes) {
-        self.requests.push(doing, nft_message(kind, flags, attributes));
+        self.requests.push(doing, nft_message(NFPROTO_IPV4, kind, flags, attributes));
     }
 
     pub(crate) fn commit(mut self, socket: &Socket) -> Result<(), NetlinkError> {
@@ -41,11 +41,16 @@ impl Batch {
 
 /// One request outside a batch, as the GET messages are sent.
 pub(crate) fn single(doing: &str, kind: u16, flags: u16, attributes: &Attributes) -> Requests {
+    single_of(NFPROTO_IPV4, doing, kind, flags, attributes)
+}
+
+/// The same about tables of any family.
+pub(crate) fn single_of(family: u8, doing: &str, kind: u16, flags: u16, attributes: &Attributes) -> Requests {
     let mut requests = Requests::default();
-    requests.push(doing, nft_message(kind, flags | NLM_F_ACK, attributes));
+    requests.push(doing, nft_message(family, kind, flags | NLM_F_ACK, attributes));
     requests
 }
 
-fn nft_message(kind: u16, flags: u16, attributes: &Attributes) -> Vec<u8> {
-    frame((NFNL_SUBSYS_NFTABLES << 8) | kind, flags, NFPROTO_IPV4, 0, Some(attributes))
+fn nft_message(family: u8, kind: u16, flags: u16, attributes: &Attributes) -> Vec<u8> {
+    frame((NFNL_SUBSYS_NFTABLES << 8) | kind, flags, family, 0, Some(attributes))
 }

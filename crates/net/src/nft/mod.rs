@@ -21,6 +21,7 @@ mod message;
 mod obstacle;
 mod ruleset;
 
+pub use obstacle::ForwardObstacle;
 pub(crate) use obstacle::forward_obstacles;
 
 use std::net::Ipv4Addr;

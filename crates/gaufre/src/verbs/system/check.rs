@@ -37,6 +37,9 @@ pub(crate) fn execute(args: &Args, global: &Global) -> Result<u8> {
     for problem in &report.unrepaired {
         output::line(format_args!("wrong: {problem}"))?;
     }
+    for warning in &report.warnings {
+        output::line(format_args!("warning: {warning}"))?;
+    }
     match (unsound, args.repair) {
         (false, _) if report.problems.is_empty() => output::line("Nothing is wrong.")?,
         (false, _) => output::line("Everything has been mended.")?,
