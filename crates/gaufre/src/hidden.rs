@@ -11,7 +11,6 @@ pub(crate) fn dispatch() -> Option<ExitCode> {
     let verb = args.next()?;
     match verb.to_str()? {
         "keeper" => Some(gaufre_engine::keeper::main(args.collect())),
-        "holder" => Some(gaufre_engine::keeper::holder_main(&args.collect::<Vec<_>>())),
         "init" => Some(gaufre_engine::init::main(args.collect())),
         gaufre_engine::demo::WORKLOAD_VERB => Some(demo::workload::serve()),
         demo::REGISTRY_VERB => Some(match gaufre_engine::demo::serve_registry() {

@@ -44,6 +44,7 @@
 pub mod cgroup;
 mod create;
 mod exec;
+mod fork;
 mod gate;
 mod init;
 mod namespaces;
@@ -63,6 +64,7 @@ mod wait;
 
 pub use create::{CreateError, CreateRequest, Rootfs, cgroup_of, create};
 pub use exec::{ExecError, ExecProcess, ExecRequest, exec};
+pub use fork::fork_keeping;
 pub use process::capabilities::available_capabilities;
 pub use process::plan::ProcessError;
 pub use process::stdio::{Stdio, Streams};

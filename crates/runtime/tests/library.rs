@@ -4,11 +4,11 @@
 
 use std::fs;
 use std::io::Read;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 
 use gaufre_runtime::{
-    CreateRequest, ExecRequest, Exit, Rootfs, StartError, Stdio, Streams, create, exec, kill,
+    CreateRequest, ExecRequest, Exit, Rootfs, StartError, Stdio, Streams, create, exec, fork_keeping, kill,
     spec::default_spec, wait,
 };
 use oci_spec::runtime::Spec;
@@ -21,7 +21,31 @@ fn main() {
     a_detached_overlay_becomes_the_root_and_leaves_the_lower_layer_alone(dir.path());
     a_failed_start_says_that_the_program_was_not_found(dir.path());
     an_abandoned_sandbox_leaves_nothing(dir.path());
+    a_copy_keeps_what_it_was_given_and_nothing_else();
     println!("library: all passed");
+}
+
+fn a_copy_keeps_what_it_was_given_and_nothing_else() {
+    let (mut reader, writer) = std::io::pipe().unwrap();
+    let not_given = fs::File::open("/dev/null").unwrap();
+    let given = fs::File::open("/dev/zero").unwrap();
+    let (_, pidfd) = fork_keeping(&[writer.as_fd(), given.as_fd()], |fds| {
+        let [writer, given]: [OwnedFd; 2] = fds.try_into().unwrap();
+        let open: Vec<i32> =
+            (3..100).filter(|fd| Path::new(&format!("/proc/self/fd/{fd}")).exists()).collect();
+        let mut expected = [writer.as_raw_fd(), given.as_raw_fd()];
+        expected.sort_unstable();
+        rustix::io::write(&writer, format!("{}", open == expected).as_bytes()).unwrap();
+        drop(writer);
+        7
+    })
+    .unwrap();
+    drop(writer);
+    let mut said = String::new();
+    reader.read_to_string(&mut said).unwrap();
+    assert_eq!(said, "true");
+    assert_eq!(wait(pidfd.as_fd()).unwrap(), Exit::Code(7));
+    drop((not_given, given));
 }
 
 fn a_detached_overlay_becomes_the_root_and_leaves_the_lower_layer_alone(dir: &Path) {

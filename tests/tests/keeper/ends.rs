@@ -75,7 +75,9 @@ fn one_that_goes_at_its_end_goes_with_the_next_command() {
     until("the end of the workload", 10, || (!runs(&pid)).then_some(()));
     assert_eq!(gaufre.ok(&["ps", "-a", "--quiet"]), "");
     assert_eq!(std::fs::read_dir(gaufre.dir().join("run/sandboxes")).unwrap().count(), 0);
-    assert_eq!(std::fs::read_dir(gaufre.dir().join("root/sandboxes")).unwrap().count(), 0);
+    until("its files to be gone", 10, || {
+        (std::fs::read_dir(gaufre.dir().join("root/sandboxes")).unwrap().count() == 0).then_some(())
+    });
 }
 
 #[test]

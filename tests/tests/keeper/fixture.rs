@@ -77,8 +77,8 @@ pub fn holder_after_keeper(gaufre: &Gaufre, id: &str) -> String {
 
 pub fn keepers(gaufre: &Gaufre) -> Vec<u32> {
     let is_keeper = |pid: &u32| {
-        let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        line.split(|byte| *byte == 0).nth(1) == Some(b"keeper")
+        // A holder is a copy of its keeper, with another name.
+        std::fs::read(format!("/proc/{pid}/comm")).is_ok_and(|name| name == b"gaufre-keeper\n")
     };
     gaufre.processes().into_iter().filter(is_keeper).collect()
 }

@@ -1,27 +1,23 @@
 //! The holder: a second process that keeps a sandbox's descriptors open, so that the death of the keeper closes none.
 //!
-//! It does nothing but be there, and close the workload's standard input when its keeper says so. A new keeper takes copies of what it holds with pidfd_getfd(2) (Linux 5.6). The
-//! keeper lets it live only once the state file names it; before that, the keeper's death is the holder's end.
+//! It does nothing but be there, and close the workload's standard input when its keeper says so. A new keeper takes
+//! copies of what it holds with pidfd_getfd(2) (Linux 5.6). The keeper lets it live only once the state file names it;
+//! before that, the keeper's death is the holder's end. It is a copy of its keeper that executes nothing.
 
 use crate::process::{open_pidfd, start_ticks};
 use crate::sandbox::HolderRef;
-use crate::sys;
-use rustix::io::{FdFlags, fcntl_setfd};
+use gaufre_runtime::fork_keeping;
 use rustix::process::{
-    Pid, PidfdFlags, PidfdGetfdFlags, Signal, WaitId, WaitIdOptions, pidfd_getfd, pidfd_open,
-    pidfd_send_signal, waitid,
+    PidfdGetfdFlags, Signal, WaitId, WaitIdOptions, pidfd_getfd, pidfd_send_signal, waitid,
 };
-use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 /// A holder that this keeper started.
 #[derive(Debug)]
 pub(super) struct Holder {
-    child: Child,
     /// Readable once it has ended.
     pidfd: OwnedFd,
     line: File,
@@ -51,20 +47,16 @@ const CLOSE_STDIN: u8 = b'0';
 
 impl Holder {
     /// Starts a holder.
-    pub(super) fn spawn(exe: BorrowedFd<'_>, held: &Held<'_>) -> io::Result<Self> {
+    pub(super) fn start(held: &Held<'_>) -> io::Result<Self> {
         let (wait, line) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
         let all: Vec<BorrowedFd<'_>> = [held.pidfd, wait.as_fd()]
             .into_iter()
-            .chain(held.terminal)
             .chain(held.stdin)
+            .chain(held.terminal)
             .chain(held.ports.iter().chain(&held.fifos).copied())
             .collect();
-        let mut command = Command::new(format!("/proc/self/fd/{}", exe.as_raw_fd()));
-        command.arg("holder").arg(wait.as_raw_fd().to_string());
-        command.args(held.stdin.map(|fd| fd.as_raw_fd().to_string()));
-        command.stderr(Stdio::null());
-        let child = spawn_inheriting(&mut command, &all)?;
-        let pid = i32::try_from(child.id()).map_err(io::Error::other)?;
+        let (pid, pidfd) = fork_keeping(&all, |fds| live(fds, held.stdin.is_some()))?;
+        let pid = pid.as_raw_nonzero().get();
         let number = |fd: BorrowedFd<'_>| fd.as_raw_fd();
         let reference = HolderRef {
             pid,
@@ -74,9 +66,7 @@ impl Holder {
             stdin: held.stdin.map(number),
             ports: held.ports.iter().copied().map(number).collect(),
         };
-        let own = Pid::from_raw(pid).ok_or(io::ErrorKind::NotFound)?;
-        let pidfd = pidfd_open(own, PidfdFlags::empty())?;
-        Ok(Self { child, pidfd, line: line.into(), reference, started: Instant::now() })
+        Ok(Self { pidfd, line: line.into(), reference, started: Instant::now() })
     }
 
     /// Where a later keeper finds it.
@@ -107,13 +97,13 @@ impl Holder {
 
     /// Ends it. Nobody waits until it has gone: it is reaped before the next run, or by
     /// the keeper's end.
-    pub(super) fn end(mut self) {
-        let _ = self.child.kill();
+    pub(super) fn end(self) {
+        let _ = pidfd_send_signal(self.pidfd, Signal::KILL);
     }
 
     /// Reaps one that has ended.
-    pub(super) fn bury(mut self) {
-        let _ = self.child.wait();
+    pub(super) fn bury(self) {
+        let _ = waitid(WaitId::PidFd(self.pidfd.as_fd()), WaitIdOptions::EXITED);
     }
 }
 
@@ -152,38 +142,22 @@ pub(super) fn end_foreign(holder: &HolderRef) {
     }
 }
 
-/// Starts `command` with `fds` open under the numbers that they have here, standard input and output at /dev/null, and
-/// nothing else.
-pub(super) fn spawn_inheriting(command: &mut Command, fds: &[BorrowedFd<'_>]) -> io::Result<Child> {
-    command.stdin(Stdio::null()).stdout(Stdio::null()).env_clear();
-    let set = |flags| fds.iter().try_for_each(|fd| fcntl_setfd(fd, flags).map_err(io::Error::from));
-    set(FdFlags::empty())?;
-    let child = command.spawn();
-    set(FdFlags::CLOEXEC)?;
-    child
-}
-
-/// The hidden verb `holder`: `gaufre holder LINE-FD [STDIN-FD]`.
-#[must_use]
-pub fn main(arguments: &[OsString]) -> ExitCode {
-    let mut inherited = arguments
-        .iter()
-        .map(|word| word.to_str().and_then(|word| word.parse().ok()).and_then(sys::take_inherited));
-    let Some(Some(line)) = inherited.next() else {
-        eprintln!("gaufre holder is started by gaufre itself");
-        return ExitCode::from(125);
-    };
-    let mut stdin = inherited.next().flatten();
+/// A holder's life, with the descriptors in the order of [`Holder::start`].
+fn live(fds: Vec<OwnedFd>, has_stdin: bool) -> i32 {
+    let _ = rustix::thread::set_name(c"gaufre-holder");
     let _ = rustix::process::setsid();
-    let _ = std::env::set_current_dir("/");
-    let mut line = File::from(line);
+    let mut fds = fds.into_iter();
+    let (_pidfd, line) = (fds.next(), fds.next());
+    let mut stdin = if has_stdin { fds.next() } else { None };
+    let _others: Vec<OwnedFd> = fds.collect();
+    let mut line = line.map(File::from);
     let mut next = || {
         let mut word = [0];
-        line.read_exact(&mut word).ok().map(|()| word[0])
+        line.as_mut()?.read_exact(&mut word).ok().map(|()| word[0])
     };
     if next().is_none() {
         // The keeper died before it could tell anybody of us.
-        return ExitCode::SUCCESS;
+        return 0;
     }
     while let Some(word) = next() {
         if word == CLOSE_STDIN {

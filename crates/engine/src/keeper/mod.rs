@@ -18,7 +18,6 @@ mod sweep;
 mod take_over;
 mod tear_down;
 
-pub use holder::main as holder_main;
 pub use report::KeeperFailure;
 pub use spawn::SpawnError;
 pub(crate) use spawn::{spawn, take_over as spawn_successor};
@@ -67,6 +66,8 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
         return ExitCode::from(125);
     };
     let Arguments { dirs, id, task, report, lock, client } = arguments;
+    // Or else it has the number of a descriptor for a name, by which it was executed.
+    let _ = rustix::thread::set_name(c"gaufre-keeper");
     // Of its own session: no terminal's hang-up or interrupt reaches it. Fails only for one that leads a group
     // already, which then has no terminal of the user either.
     let _ = rustix::process::setsid();
@@ -126,7 +127,7 @@ fn keep(
                 continue;
             }
         }
-        tear_down::at_the_end(dirs, sandbox);
+        let retired = tear_down::at_the_end(dirs, sandbox);
         lock.release();
         // Whoever hears of it finds everything taken down, and may start it again at once.
         match failure {
@@ -137,7 +138,10 @@ fn keep(
             clients.accept(listener.as_fd());
         }
         clients.tell_exit(exit.code);
-        drop(listener);
+        drop((listener, clients));
+        if let Some(retired) = retired {
+            tear_down::remove_files(retired);
+        }
         sweep::sweep(dirs);
         return ExitCode::SUCCESS;
     }

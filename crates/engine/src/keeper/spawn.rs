@@ -1,6 +1,5 @@
 //! Starting a keeper.
 
-use super::holder::spawn_inheriting;
 use super::report::{self, KeeperFailure};
 use crate::attach::{AttachError, AttachStreams, Connection};
 use crate::dirs::Dirs;
@@ -9,6 +8,7 @@ use crate::process::own_file;
 use crate::recover::idle_lock;
 use crate::sandbox::{KeeperLock, Locked, Sandbox, private_dir};
 use gaufre_runtime::sealed_exe;
+use rustix::io::{FdFlags, fcntl_setfd};
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
@@ -16,7 +16,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 /// A sandbox whose workload runs.
@@ -158,6 +158,17 @@ fn start_keeper(
     let _keeper = spawn_inheriting(&mut command, &inherited)?;
     drop(writer);
     report::read(reader)
+}
+
+/// Starts `command` with `fds` open under the numbers that they have here, standard input and output at /dev/null, and
+/// nothing else.
+fn spawn_inheriting(command: &mut Command, fds: &[BorrowedFd<'_>]) -> io::Result<Child> {
+    command.stdin(Stdio::null()).stdout(Stdio::null()).env_clear();
+    let set = |flags| fds.iter().try_for_each(|fd| fcntl_setfd(fd, flags).map_err(io::Error::from));
+    set(FdFlags::empty())?;
+    let child = command.spawn();
+    set(FdFlags::CLOEXEC)?;
+    child
 }
 
 /// The file that takes what a keeper has to say when nobody is there to hear it. It starts over when it has grown too

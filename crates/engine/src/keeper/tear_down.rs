@@ -6,7 +6,7 @@ use super::holder;
 use super::serve::Serving;
 use crate::bundle::cgroup_path;
 use crate::dirs::Dirs;
-use crate::sandbox::{Catalog, Exit, Phase, Run, Sandbox};
+use crate::sandbox::{Catalog, Exit, Phase, Retired, Run, Sandbox};
 use gaufre_net::Net;
 use gaufre_runtime::cgroup::{Cgroup, CgroupError};
 use jiff::Timestamp;
@@ -77,14 +77,21 @@ pub(super) fn after_nothing(dirs: &Dirs, sandbox: &Sandbox, words: &str, restart
     exit
 }
 
-/// After the last run: nothing remains below the run directory and, if it was so created, of the sandbox at all.
-pub(super) fn at_the_end(dirs: &Dirs, sandbox: &Sandbox) {
+/// After the last run: nothing can be seen any more below the run directory and, if it was so created, of the sandbox
+/// at all. What is returned are files that nobody needs to wait for.
+pub(super) fn at_the_end(dirs: &Dirs, sandbox: &Sandbox) -> Option<Retired> {
     if sandbox.definition.settings.remove_on_exit {
         crate::rm::remove_anonymous_volumes(dirs, sandbox);
-        note("the container", Catalog::new(dirs).unregister(sandbox));
+        note("the container", Catalog::new(dirs).retire(sandbox))
     } else {
         note("the run directory", fs::remove_dir_all(sandbox.run_directory()));
+        None
     }
+}
+
+/// The files of a sandbox that is gone.
+pub(super) fn remove_files(retired: Retired) {
+    note("the files", retired.remove());
 }
 
 /// Gives back whatever a sandbox of this ID could have, whether or not it got that far.
@@ -108,7 +115,7 @@ fn detach(dirs: &Dirs, sandbox: &Sandbox) {
     match Net::open(&dirs.run) {
         Ok(net) => note("the network", net.release(sandbox.id().as_str())),
         Err(error) => note("the network", Err(error)),
-    }
+    };
 }
 
 fn record(sandbox: &Sandbox, exit: Exit, restarts: u32) {
@@ -119,11 +126,13 @@ fn record(sandbox: &Sandbox, exit: Exit, restarts: u32) {
     note("the exit status", sandbox.set_run(&Run { started_at, restarts, exit: Some(exit) }));
 }
 
-fn note<E: std::error::Error + 'static>(what: &str, result: Result<(), E>) {
-    if let Err(error) = result {
-        tracing::warn!(
-            error = &error as &dyn std::error::Error,
-            "{what} of a container could not be taken down or written"
-        );
-    }
+fn note<T, E: std::error::Error + 'static>(what: &str, result: Result<T, E>) -> Option<T> {
+    result
+        .inspect_err(|error| {
+            tracing::warn!(
+                error = error as &dyn std::error::Error,
+                "{what} of a container could not be taken down or written"
+            );
+        })
+        .ok()
 }

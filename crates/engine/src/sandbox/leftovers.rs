@@ -14,17 +14,23 @@ use std::path::{Path, PathBuf};
 impl Catalog<'_> {
     /// Takes a sandbox's name and directory away. The caller has made sure that nothing of it runs.
     pub(crate) fn unregister(&self, sandbox: &Sandbox) -> io::Result<()> {
+        self.retire(sandbox)?.remove()
+    }
+
+    /// Does of it what others can see; the files, which may be many, go with [`Retired::remove`].
+    pub(crate) fn retire(&self, sandbox: &Sandbox) -> io::Result<Retired> {
         let link = self.name_link(&sandbox.definition.name);
-        self.remove_directory(sandbox.id(), sandbox.directory(), |_| {
+        let retired = self.retire_directory(sandbox.id(), sandbox.directory(), |_| {
             let is_ours = fs::read_link(&link).is_ok_and(|to| to.as_os_str() == sandbox.id().as_str());
             if is_ours { fs::remove_file(&link) } else { Ok(()) }
         })?;
-        remove_all(sandbox.run_directory())
+        remove_all(sandbox.run_directory())?;
+        Ok(retired)
     }
 
     /// The same for one whose definition, and with it its name, is unreadable.
     pub(crate) fn discard(&self, id: &SandboxId) -> io::Result<()> {
-        self.remove_directory(id, &self.dirs.sandboxes().join(id.as_str()), |names| {
+        let retired = self.retire_directory(id, &self.dirs.sandboxes().join(id.as_str()), |names| {
             for entry in entries(names)? {
                 if fs::read_link(entry.path()).is_ok_and(|to| to.as_os_str() == id.as_str()) {
                     fs::remove_file(entry.path())?;
@@ -32,28 +38,26 @@ impl Catalog<'_> {
             }
             Ok(())
         })?;
-        remove_all(&self.dirs.running().join(id.as_str()))
+        remove_all(&self.dirs.running().join(id.as_str()))?;
+        retired.remove()
     }
 
-    fn remove_directory(
+    fn retire_directory(
         &self,
         id: &SandboxId,
         directory: &Path,
         forget_names: impl FnOnce(&Path) -> io::Result<()>,
-    ) -> io::Result<()> {
+    ) -> io::Result<Retired> {
         let unfinished = self.dirs.sandboxes().join(format!("{UNFINISHED}{id}"));
-        let _removing = {
-            let _names = self.lock_names().map_err(io::Error::other)?;
-            let removing = lock_directory(directory)?;
-            match fs::rename(directory, &unfinished) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                other => other?,
-            }
-            // The name last: one that leads to nobody does no harm, a sandbox without its name would.
-            forget_names(&self.dirs.root.join(NAMES))?;
-            removing
-        };
-        remove_all(&unfinished)
+        let _names = self.lock_names().map_err(io::Error::other)?;
+        let lock = lock_directory(directory)?;
+        match fs::rename(directory, &unfinished) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            other => other?,
+        }
+        // The name last: one that leads to nobody does no harm, a sandbox without its name would.
+        forget_names(&self.dirs.root.join(NAMES))?;
+        Ok(Retired { directory: unfinished, _lock: lock })
     }
 
     /// Removes what killed processes left half-made or half-removed. What cannot be removed is found by the check.
@@ -97,6 +101,22 @@ impl Catalog<'_> {
             }
         }
         Ok(found)
+    }
+}
+
+/// A sandbox that is gone for everybody, but whose files are still there. It keeps others from taking them for
+/// something that a dead process left.
+#[derive(Debug)]
+#[must_use = "its files stay until somebody sweeps"]
+pub(crate) struct Retired {
+    directory: PathBuf,
+    _lock: Option<OwnedFd>,
+}
+
+impl Retired {
+    /// Removes its files.
+    pub(crate) fn remove(self) -> io::Result<()> {
+        remove_all(&self.directory)
     }
 }
 

@@ -16,6 +16,7 @@ pub(crate) use catalog::{Catalog, RegisterError, private_dir};
 pub use definition::{Definition, ImageRef, Mount, MountSource, ProcessSettings};
 pub use handle::{Sandbox, Status};
 pub use id::SandboxId;
+pub(crate) use leftovers::Retired;
 pub(crate) use lock::{KeeperLock, LockError, Locked, try_keeper_lock, wait_for as wait_for_lock};
 pub(crate) use name::generate as generate_name;
 pub use name::{NameError, SandboxName};

@@ -21,6 +21,22 @@ pub(crate) fn close_on_exec_from(first: RawFd) -> rustix::io::Result<()> {
     checked(unsafe { libc::syscall(libc::SYS_close_range, first, libc::c_uint::MAX, CLOEXEC) }).map(drop)
 }
 
+/// Closes the descriptors from `first` to `last`: close_range(2), Linux 5.9.
+///
+/// Only for a copy of a process that never returns to where those descriptors are owned.
+pub(crate) fn close_range(first: RawFd, last: RawFd) -> rustix::io::Result<()> {
+    // SAFETY: takes numbers. The caller is a copy of the process whose owners of these numbers never run again.
+    checked(unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) }).map(drop)
+}
+
+/// Takes a descriptor over from the owner that it has in this process's parent.
+///
+/// Only for a copy of a process that never returns to where that owner is.
+pub(crate) fn own(fd: BorrowedFd<'_>) -> std::os::fd::OwnedFd {
+    // SAFETY: the copy of the owner in this process never runs again, so nobody else closes it.
+    unsafe { std::os::fd::FromRawFd::from_raw_fd(fd.as_raw_fd()) }
+}
+
 /// Takes over a descriptor that this process inherited under a number agreed on with its parent, as a copy that is
 /// closed on exec; the number itself is marked so too.
 pub(crate) fn inherited(number: RawFd) -> rustix::io::Result<std::os::fd::OwnedFd> {
