@@ -105,6 +105,7 @@ pub(crate) enum Verb {
     System(verbs::system::Args),
     Info(verbs::info::Args),
     Version(verbs::version::Args),
+    Completion(verbs::completion::Args),
     Demo(verbs::demo::Args),
 }
 
@@ -136,6 +137,7 @@ impl Verb {
             Self::System(args) => verbs::system::execute(args, global),
             Self::Info(args) => verbs::info::execute(args, global),
             Self::Version(args) => verbs::version::execute(args, global),
+            Self::Completion(args) => verbs::completion::execute(args, global),
             Self::Demo(args) => verbs::demo::execute(args),
         }
     }

@@ -6,7 +6,7 @@ use crate::args::SessionArgs;
 use crate::cli::Global;
 use crate::failure::Result;
 
-/// Take part in a running container: its output, its input, its terminal
+/// Take part in a running container: output, input, terminal
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Exits with the container's exit code; the detach keys leave it running.")]
 pub(crate) struct Args {

@@ -10,7 +10,7 @@ use crate::output;
 use crate::progress::loading;
 use crate::session::stdin_is_terminal;
 
-/// Load images from an archive: docker-archive, oci-archive or an OCI layout
+/// Load images from a docker-archive, oci-archive or OCI layout
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// File or directory to read [default: standard input]

@@ -1,6 +1,7 @@
 //! The verbs, one file for each: what it takes, what it does, what it prints.
 
 pub(crate) mod attach;
+pub(crate) mod completion;
 pub(crate) mod create;
 pub(crate) mod demo;
 pub(crate) mod exec;

@@ -1,6 +1,8 @@
 //! The built program, used as a user uses it: against a registry of its own, as root.
 
 #[cfg(test)]
+mod completion;
+#[cfg(test)]
 mod demo;
 #[cfg(test)]
 mod lifecycle;

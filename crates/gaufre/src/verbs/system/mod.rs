@@ -10,7 +10,7 @@ use std::io::{self, BufRead, Write};
 use crate::cli::Global;
 use crate::failure::Result;
 
-/// Look after the store: what it takes, what can go, whether it is sound
+/// Look after the store: what it takes, what can go, if it is sound
 #[derive(Debug, clap::Args)]
 #[command(disable_help_subcommand = true, subcommand_value_name = "VERB", subcommand_help_heading = "Verbs")]
 pub(crate) struct Args {
