@@ -153,4 +153,14 @@ mod tests {
         assert_eq!(said(&format!("{drops} {remedy};"), &run).err, "");
         assert_eq!(said("", &run).err, "");
     }
+
+    #[test]
+    fn publishing_on_an_ipv6_address_is_refused_before_anything_is_made() {
+        let gaufre = Gaufre::new();
+        for address in ["[::1]:8080:80", "[::]:8080:80", "[2001:db8::1]::80/udp"] {
+            let said = gaufre.fails(125, &["run", "-p", address, "127.0.0.1:1/none", "true"]);
+            assert!(said.contains(address) && said.contains("IPv4 addresses only"), "{said}");
+        }
+        assert!(!gaufre.dir().join("root").exists());
+    }
 }

@@ -59,7 +59,8 @@ pub struct ParsePortError {
 
 impl PortMapping {
     /// Reads `[[ip:][host]:]container[/protocol]`, where host and container may be ranges of the same length
-    /// (`8000-8005:80-85`) and an IPv6 address stands in brackets, as podman-run(1) has it. Gives one mapping for each port.
+    /// (`8000-8005:80-85`), as podman-run(1) has it. Gives one mapping for each port. An IPv6 address is refused: sandboxes
+    /// on the bridge have none.
     ///
     /// ```
     /// let ports = gaufre_net::PortMapping::parse("127.0.0.1:8000-8001:80-81/udp")?;
@@ -145,8 +146,14 @@ fn split(ports: &str) -> Result<Parts<'_>, String> {
         None if address.contains(':') => return Err(format!("the IPv6 address `{address}` needs brackets")),
         None => address,
     };
-    let parsed: IpAddr = bare.parse().map_err(|_| format!("`{address}` is not an IP address"))?;
-    Ok((Some(parsed).filter(|ip| *ip != Ipv4Addr::UNSPECIFIED), Some(host), container))
+    match bare.parse().map_err(|_| format!("`{address}` is not an IP address"))? {
+        // Said before anything is fetched or made.
+        IpAddr::V6(_) => {
+            Err("containers have IPv4 addresses only; publish on an IPv4 address of this machine, or on none"
+                .to_owned())
+        }
+        parsed => Ok((Some(parsed).filter(|ip| *ip != Ipv4Addr::UNSPECIFIED), Some(host), container)),
+    }
 }
 
 fn parse_protocol(text: &str) -> Result<Protocol, String> {
@@ -190,7 +197,6 @@ mod tests {
         assert_eq!(shown("0.0.0.0:53:53/udp"), ["0.0.0.0:53->53/udp"]);
         assert_eq!(shown("127.0.0.1:8080:80/TCP"), ["127.0.0.1:8080->80/tcp"]);
         assert_eq!(shown("127.0.0.1::80"), ["127.0.0.1:0->80/tcp"]);
-        assert_eq!(shown("[::1]:8080:80"), ["[::1]:8080->80/tcp"]);
         assert_eq!(
             shown("8000-8002:80-82"),
             ["0.0.0.0:8000->80/tcp", "0.0.0.0:8001->81/tcp", "0.0.0.0:8002->82/tcp"]
@@ -217,6 +223,8 @@ mod tests {
             ("300.0.0.1:80:80", "not an IP address"),
             ("::1:80:80", "needs brackets"),
             ("[::1:80:80", "closing bracket"),
+            ("[::1]:8080:80", "IPv4 addresses only"),
+            ("[::]:8080:80", "IPv4 addresses only"),
             ("host:80:80", "`host` is not an IP address"),
         ] {
             let refusal = PortMapping::parse(text).unwrap_err().to_string();

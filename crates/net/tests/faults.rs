@@ -7,12 +7,13 @@ mod judge;
 #[cfg(test)]
 mod tests {
     use std::fs::{self, File};
-    use std::net::{Ipv4Addr, TcpListener, UdpSocket};
+    use std::net::{Ipv4Addr, Ipv6Addr, TcpListener, UdpSocket};
+    use std::os::fd::AsFd;
     use std::process::Command;
     use std::thread;
     use std::time::{Duration, Instant};
 
-    use gaufre_net::Net;
+    use gaufre_net::{AttachRequest, Net, PortMapping, Protocol};
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
     use crate::judge::{
@@ -30,7 +31,15 @@ mod tests {
         let message = refused("8079:79 8080:80");
         assert!(message.contains("port 8080/tcp of the host is in use"), "{message}");
         assert!(message.contains(&format!("(pid {})", std::process::id())), "{message}");
-        assert!(refused("[::]:80:80").contains("cannot publish a port on [::]"));
+        let ipv6 = PortMapping {
+            host_ip: Some(Ipv6Addr::LOCALHOST.into()),
+            host_port: 80,
+            container_port: 80,
+            protocol: Protocol::Tcp,
+        };
+        let request = AttachRequest { id: "web", netns: netns.as_fd(), ports: &[ipv6] };
+        let refusal = machine.net.attach(&request).unwrap_err().to_string();
+        assert!(refusal.contains("cannot publish a port on [::1]"), "{refusal}");
         assert!(refused("192.0.2.77:80:80").contains("192.0.2.77 is not an address of this machine"));
         assert!(refused("81:80 127.0.0.1:81:82").contains("port 81/tcp of the host is published twice"));
         assert!(try_attach(&machine.net, "../up", &netns, "").unwrap_err().contains("`../up`"));
