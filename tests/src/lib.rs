@@ -18,6 +18,7 @@
 
 mod cached;
 mod certificate;
+mod crafted;
 pub mod faults;
 mod faulty;
 mod gaufre;
@@ -29,6 +30,7 @@ mod witness;
 
 pub use cached::{cache_dir, images};
 pub use certificate::Certificate;
+pub use crafted::Crafted;
 pub use faulty::{Fault, FaultyRegistry};
 pub use gaufre::{Gaufre, Said};
 pub use http::{free_port, get};
