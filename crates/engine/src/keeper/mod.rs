@@ -8,6 +8,7 @@
 mod bring_up;
 mod clients;
 mod holder;
+mod log;
 mod outputs;
 mod report;
 mod restart;
@@ -75,7 +76,7 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
     // Standard error is the sandbox's keeper.log.
     let _ = tracing_subscriber::fmt()
         .with_max_level(tracing::level_filters::LevelFilter::WARN)
-        .with_writer(std::io::stderr)
+        .with_writer(log::keeper_log())
         .with_ansi(false)
         .with_target(false)
         .try_init();
