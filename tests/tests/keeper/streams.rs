@@ -124,6 +124,29 @@ fn a_terminal_outlives_the_keeper() {
 }
 
 #[test]
+fn many_kills_while_a_terminal_is_written_to_lose_no_line() {
+    let (gaufre, image) = ready();
+    let count = "while [ ! -e /stop ]; do i=$((i+1)); printf 'line %07d\n' $i; done; echo last $i";
+    let id = detached(&gaufre, &image, &["--network=none", "-t", "--log-opt=max-size=64m"], count);
+    let mut chance = Chance::new(Chance::seed());
+    for _ in 0..10 {
+        std::thread::sleep(chance.up_to(Duration::from_millis(60)));
+        kill9(&keeper(&gaufre, &id));
+        gaufre.ok(&["ps", "--quiet"]);
+    }
+    stop_counting(&gaufre, &id);
+    assert_eq!(gaufre.ok(&["wait", &id]), "0\n");
+    let log = gaufre.ok(&["logs", &id]);
+    let lines: std::collections::HashSet<&str> =
+        log.match_indices("line ").filter_map(|(at, _)| log.get(at..at + "line 0000000".len())).collect();
+    let last: u32 = log.trim_end().rsplit_once("last ").unwrap().1.parse().unwrap();
+    // A chunk may be there twice, also in the middle of a line.
+    let lost: Vec<u32> =
+        (1..=last).filter(|number| !lines.contains(format!("line {number:07}").as_str())).collect();
+    assert!(last > 1000 && lost.is_empty(), "of {last} lines {} are lost: {lost:?}", lost.len());
+}
+
+#[test]
 fn standard_input_outlives_the_keeper_and_still_ends_when_it_is_told_to() {
     let (gaufre, image) = ready();
     let id = detached(&gaufre, &image, &["--network=none", "-i"], "cat; echo end of input");

@@ -1,7 +1,7 @@
 //! From a definition to a running workload.
 
 use super::clients::Clients;
-use super::outputs::{Output, make_fifo};
+use super::outputs::{Output, TRANSIT, make_fifo};
 use super::restart::Restarts;
 use super::serve::Serving;
 use super::stdin::Input;
@@ -34,7 +34,7 @@ pub enum BringUpError {
     #[error("cannot mount the root filesystem")]
     Rootfs(#[source] Box<gaufre_store::MountError>),
     /// The bundle cannot be made.
-    #[error("cannot make the bundle")]
+    #[error(transparent)]
     Bundle(#[from] BundleError),
     /// The sandbox whose network is to be shared is not there.
     #[error("cannot share the network of another container")]
@@ -87,6 +87,8 @@ impl Failure for BringUpError {
             Self::Exec(error) if error.exit_code() == 127 => {
                 Some("Is the command in the image, and is its name spelled right? Options of gaufre go before the image's name.".to_owned())
             }
+            Self::Store(error) => Some(error.hint().to_owned()),
+            Self::Rootfs(error) => error.hint().map(ToOwned::to_owned),
             Self::Killed { memory_limit_bytes: Some(limit) } => {
                 let kib = limit >> 10;
                 Some(format!("Its memory limit of {kib} KiB may be too little to start in: give more with --memory."))
@@ -171,7 +173,7 @@ pub(super) fn bring_up(
     let pidfd = prepare("the pidfd", || created.pidfd().try_clone_to_owned())?;
     let (outputs, input) = match pipes {
         Some(pipes) => prepare("the output's FIFOs", || pipes.into_ends())?,
-        None => prepare("the terminal", || terminal_ends(&mut created))?,
+        None => prepare("the terminal", || terminal_ends(sandbox, &mut created))?,
     };
     let input_ended = input.held().is_none();
     let mut serving =
@@ -240,10 +242,12 @@ impl Pipes {
     }
 }
 
-fn terminal_ends(created: &mut Created) -> io::Result<(Vec<Output>, Input)> {
+fn terminal_ends(sandbox: &Sandbox, created: &mut Created) -> io::Result<(Vec<Output>, Input)> {
     let master = created.console_master().ok_or_else(|| io::Error::other("the runtime gave no terminal"))?;
     let input = master.try_clone()?;
-    Ok((vec![Output::terminal(master)?], Input::new(Some(input), true)))
+    // Nothing but us writes into it.
+    let (transit, _) = make_fifo(&sandbox.run_directory().join(TRANSIT), 0)?;
+    Ok((vec![Output::terminal(master, transit)?], Input::new(Some(input), true)))
 }
 
 /// A sandbox's network, and the sockets that keep its ports.

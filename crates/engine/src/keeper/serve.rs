@@ -49,6 +49,10 @@ impl Serving {
         listener: Option<&OwnedFd>,
         restarts: u32,
     ) -> Option<i32> {
+        // What an earlier keeper left between a terminal and the log is there now, and polling would not tell.
+        for output in &mut self.outputs {
+            output.take(&mut self.log, |stream, bytes| clients.output(stream, bytes));
+        }
         while !self.turn(clients, listener) {
             self.look_after_holder(sandbox, restarts);
         }
@@ -134,7 +138,7 @@ impl Serving {
             terminal: self.outputs.first().and_then(Output::terminal_master),
             stdin: self.input.held(),
             ports: self.ports.iter().map(AsFd::as_fd).collect(),
-            fifos: self.outputs.iter().filter_map(Output::fifo_end).collect(),
+            fifos: self.outputs.iter().map(Output::fifo_end).collect(),
         };
         let mut holder = Holder::start(&held)?;
         self.running.holder = Some(holder.reference());

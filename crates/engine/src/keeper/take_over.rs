@@ -2,7 +2,7 @@
 
 use super::bring_up::listen_nonblocking;
 use super::holder::{self, Taken};
-use super::outputs::{Output, open_fifo};
+use super::outputs::{Output, TRANSIT, open_fifo};
 use super::serve::Serving;
 use super::stdin::Input;
 use crate::dirs::Dirs;
@@ -120,7 +120,8 @@ fn ends(
         return Ok(match terminal {
             Some(master) => {
                 let input = master.try_clone()?;
-                (vec![Output::terminal(master)?], Input::new(Some(input), true))
+                let transit = open_fifo(&sandbox.run_directory().join(TRANSIT))?;
+                (vec![Output::terminal(master, transit)?], Input::new(Some(input), true))
             }
             // Keeper and holder both killed: the terminal is gone, the workload may go on without.
             None => (Vec::new(), Input::new(None, true)),
