@@ -93,7 +93,7 @@ mod tests {
     #[test]
     fn a_missing_image_is_called_missing() {
         let said = refused(Fault::Status(404));
-        assert!(said.contains("has no") && said.contains("hint: check the name"), "{said}");
+        assert!(said.contains("has no") && said.contains("hint: Check the name"), "{said}");
     }
 
     #[test]

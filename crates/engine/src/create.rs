@@ -77,7 +77,7 @@ pub enum CreateError {
     #[error("the kernel gives no random numbers")]
     Random(#[source] io::Error),
     /// It cannot be written down.
-    #[error("cannot create the container")]
+    #[error(transparent)]
     Register(#[from] RegisterError),
 }
 

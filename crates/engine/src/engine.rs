@@ -59,6 +59,9 @@ impl Failure for OpenError {
         match self {
             // The message is the whole of it, so that a script's log has one line.
             Self::NotRoot { .. } => None,
+            Self::Store { source, .. } if matches!(**source, gaufre_store::OpenError::Layout { .. }) => {
+                Some(source.hint().to_owned())
+            }
             Self::Directory { .. } | Self::Store { .. } => {
                 Some("Name writable directories with --root and --run.".to_owned())
             }

@@ -124,17 +124,23 @@ impl fmt::Display for CliError {
             last = message;
         }
         match &self.hint {
-            Some(hint) => write!(f, "\nhint: {hint}"),
+            Some(hint) => write!(f, "\nhint: {}", sentence(hint)),
             None => Ok(()),
         }
     }
+}
+
+/// Hints come from many places; each is shown as a sentence of its own.
+fn sentence(hint: &str) -> String {
+    let mut rest = hint.chars();
+    rest.next().map_or_else(String::new, |first| first.to_uppercase().chain(rest).collect())
 }
 
 /// More of one cause is not printed.
 const MAX_CAUSE_CHARS: usize = 1000;
 
 /// A cause may quote what an image or a registry holds: nothing in it works the terminal, and nothing is without end.
-fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     let mut printable = String::new();
     for c in text.chars().take(MAX_CAUSE_CHARS) {
         if c.is_control() { printable.extend(c.escape_default()) } else { printable.push(c) }
@@ -185,7 +191,7 @@ mod tests {
         let error = CliError::of(Start { id: "web", source: io::Error::other("no such file") });
         assert_eq!(error.exit_code(), 127);
         let expect =
-            "Error: cannot start web: no such file\nhint: look for the command with `gaufre image ls`";
+            "Error: cannot start web: no such file\nhint: Look for the command with `gaufre image ls`";
         assert_eq!(error.to_string(), expect);
     }
 

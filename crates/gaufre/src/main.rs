@@ -32,8 +32,7 @@ fn main() -> ExitCode {
     tracing_subscriber::fmt()
         .with_max_level(cli.global.log_level)
         .with_writer(std::io::stderr)
-        .without_time()
-        .with_target(false)
+        .event_format(output::Diagnostics)
         .init();
     let outcome = cli.verb.execute(&cli.global);
     session::restore();

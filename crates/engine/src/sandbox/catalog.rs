@@ -153,16 +153,17 @@ impl<'a> Catalog<'a> {
     pub(crate) fn list(&self) -> Result<Vec<Sandbox>, FindError> {
         let (sandboxes, damaged) = self.survey()?;
         for error in damaged {
+            let id = error.id.short();
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
-                "a damaged container is passed over; gaufre rm --force removes it"
+                "container {id} is damaged and passed over (gaufre rm --force {id} removes it)"
             );
         }
         Ok(sandboxes)
     }
 
     /// All sandboxes, the newest first, and why others cannot be read.
-    pub(crate) fn survey(&self) -> Result<(Vec<Sandbox>, Vec<FindError>), FindError> {
+    pub(crate) fn survey(&self) -> Result<(Vec<Sandbox>, Vec<UnreadableError>), FindError> {
         let (mut sandboxes, mut damaged) = (Vec::new(), Vec::new());
         for id in self.ids()? {
             match self.load(&id) {
@@ -175,11 +176,11 @@ impl<'a> Catalog<'a> {
     }
 
     /// The sandbox with this ID; `None` when it is gone.
-    pub(crate) fn load(&self, id: &SandboxId) -> Result<Option<Sandbox>, FindError> {
+    pub(crate) fn load(&self, id: &SandboxId) -> Result<Option<Sandbox>, UnreadableError> {
         let path = self.dirs.sandboxes().join(id.as_str()).join(DEFINITION);
         read_json(&path)
             .map(|definition| definition.map(|definition| Sandbox::new(self.dirs, definition)))
-            .map_err(|source| UnreadableError { id: id.clone(), source }.into())
+            .map_err(|source| UnreadableError { id: id.clone(), source })
     }
 
     /// The IDs of all sandboxes.

@@ -3,7 +3,7 @@
 use super::SystemError;
 use crate::engine::Engine;
 use crate::failure::Failure;
-use crate::sandbox::FindError;
+use crate::sandbox::UnreadableError;
 use gaufre_net::Net;
 use serde::Serialize;
 use std::time::Duration;
@@ -101,7 +101,7 @@ impl Engine {
 }
 
 /// An error, its causes and what to do about it in one sentence.
-fn said_of(error: &FindError) -> String {
+fn said_of(error: &UnreadableError) -> String {
     let mut words = error.to_string();
     let mut cause = std::error::Error::source(error);
     while let Some(error) = cause {

@@ -1,5 +1,6 @@
 //! What verbs print: tables as podman aligns them, JSON, and fields picked by a template.
 
+mod diagnostics;
 mod human;
 mod table;
 mod template;
@@ -9,6 +10,7 @@ use std::io::{self, IsTerminal, Write};
 use serde::Serialize;
 use serde_json::Value;
 
+pub(crate) use diagnostics::Diagnostics;
 pub(crate) use human::{ago, duration, short_digest, si_size};
 pub(crate) use table::Table;
 pub(crate) use template::Template;

@@ -241,7 +241,7 @@ mod tests {
     fn a_field_that_does_not_exist_is_named_with_those_that_do() {
         let refusal = render("{{.State.Foo}}").unwrap_err();
         assert!(refusal.contains("'.State.Foo'"), "{refusal}");
-        assert!(refusal.contains("the fields of '.State' are Pid, Running"), "{refusal}");
+        assert!(refusal.contains("The fields of '.State' are Pid, Running"), "{refusal}");
         assert!(render("{{.Name.Foo}}").is_err());
     }
 
