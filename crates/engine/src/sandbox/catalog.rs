@@ -156,7 +156,7 @@ impl<'a> Catalog<'a> {
             let id = error.id.short();
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
-                "container {id} is damaged and passed over (gaufre rm --force {id} removes it)"
+                "a damaged container is passed over (gaufre rm --force {id} removes it)"
             );
         }
         Ok(sandboxes)

@@ -61,6 +61,7 @@ fn scalar(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         Value::Null => "none".to_owned(),
+        Value::Array(items) if items.is_empty() => "none".to_owned(),
         other => other.to_string(),
     }
 }
@@ -71,8 +72,7 @@ mod tests {
 
     #[test]
     fn nested_fields_are_indented() {
-        let info =
-            serde_json::json!({"host": {"kernel": "6.18", "cgroup": ["v1", "v2"], "kvm": null}, "store": {}});
+        let info = serde_json::json!({"host": {"kernel": "6.18", "cgroup": ["v1", "v2"], "kvm": null}, "store": {}, "warnings": []});
         let mut text = String::new();
         outline(&info, 0, &mut text);
         insta::assert_snapshot!(text, @r"
@@ -83,6 +83,7 @@ mod tests {
           kernel: 6.18
           kvm: none
         store: {}
+        warnings: none
         ");
     }
 }

@@ -9,6 +9,8 @@ mod lifecycle;
 #[cfg(test)]
 mod output;
 #[cfg(test)]
+mod rootless;
+#[cfg(test)]
 mod session;
 #[cfg(test)]
 mod world;
