@@ -93,7 +93,7 @@ impl Engine {
                     let id = sandbox.id().short();
                     tracing::warn!(
                         error = &error as &dyn std::error::Error,
-                        "container {id} is damaged and passed over (gaufre rm --force {id} removes it)"
+                        "a damaged container is passed over (gaufre rm --force {id} removes it)"
                     );
                     continue;
                 }
