@@ -125,6 +125,11 @@ impl Store {
         query(connection).map_err(|source| IndexError::Sqlite { path, source })
     }
 
+    /// Closes the index until the next query. The last one to close it tidies up on disk: better while nobody waits.
+    pub fn close_index(&self) {
+        drop(self.index.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+
     /// Runs `change` in one transaction.
     pub(crate) fn write<T>(
         &self,
