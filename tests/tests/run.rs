@@ -147,8 +147,14 @@ mod tests {
         refused(125, &["-v", "/no/such/folder:/data"], "/no/such/folder");
         refused(125, &["-m", "lots"], "lots");
         refused(125, &["--ulimit", "waffles=3"], "waffles");
+        refused(125, &["--cpuset-cpus", "0-4095"], "--cpuset-cpus 0-4095");
+        // So little that the kernel kills the first process while it prepares.
+        refused(125, &["-m", "64k"], "memory limit of 64 KiB");
         gaufre.fails(125, &["run", "--rm", "--pull=never", "example.com/no/such:image", "true"]);
         gaufre.fails(125, &["exec", "no-such-container", "true"]);
+        gaufre.ok(&["create", "--name=web", "--network=none", &image, "true"]);
+        let said = gaufre.fails(125, &["attach", "web"]);
+        assert!(said.contains("is not running") && said.contains("gaufre start --attach"), "{said}");
     }
 
     #[test]

@@ -87,6 +87,17 @@ pub enum ExecError {
     /// Pipes are not to be had.
     #[error("cannot prepare the command's input and output")]
     Streams(#[source] io::Error),
+    /// The command is not there, or no program.
+    #[error(transparent)]
+    Command(Box<gaufre_runtime::StartError>),
+    /// The new process was killed, by the kernel or somebody, before it became the command.
+    #[error("the process for {command:?} in container {id} was killed before it could execute it")]
+    Killed {
+        /// What.
+        command: String,
+        /// Where.
+        id: String,
+    },
     /// The runtime refuses.
     #[error("cannot execute {command:?} in container {id}")]
     Runtime {
@@ -102,10 +113,7 @@ pub enum ExecError {
 impl Failure for ExecError {
     fn exit_code(&self) -> u8 {
         match self {
-            Self::Runtime { source, .. } => match &**source {
-                gaufre_runtime::ExecError::Start(error) => error.exit_code(),
-                _ => 125,
-            },
+            Self::Command(error) => error.exit_code(),
             Self::User(_) => 126,
             _ => 125,
         }
@@ -115,6 +123,9 @@ impl Failure for ExecError {
         match self {
             Self::Find(error) => error.hint(),
             Self::Unreadable(error) => error.hint(),
+            Self::Killed { .. } => {
+                Some("If nobody killed it, the container's memory limit leaves it no room.".to_owned())
+            }
             Self::NotRunning { id } => Some(format!("Start it first: gaufre start {id}")),
             _ => None,
         }
@@ -263,10 +274,13 @@ fn execute(
         stdio,
         preserve_fds: &[],
     })
-    .map_err(|source| ExecError::Runtime {
-        command: request.command.first().cloned().unwrap_or_default(),
-        id: id(),
-        source: Box::new(source),
+    .map_err(|error| {
+        let command = request.command.first().cloned().unwrap_or_default();
+        match error {
+            gaufre_runtime::ExecError::Start(error) => ExecError::Command(Box::new(error)),
+            gaufre_runtime::ExecError::Died => ExecError::Killed { command, id: id() },
+            error => ExecError::Runtime { command, id: id(), source: Box::new(error) },
+        }
     })
 }
 

@@ -155,9 +155,7 @@ pub(super) fn bring_up(
         start_socket: None,
     })
     .map_err(|error| match error {
-        gaufre_runtime::CreateError::Died { .. } => {
-            BringUpError::Killed { memory_limit_bytes: settings.resources.memory_bytes }
-        }
+        gaufre_runtime::CreateError::Died { .. } => killed(sandbox),
         error => BringUpError::Create(Box::new(error)),
     })?;
 
@@ -185,7 +183,11 @@ pub(super) fn bring_up(
         if let Some(holder) = serving.holder.take() {
             holder.end();
         }
-        return Err(BringUpError::Exec(Box::new(error)));
+        return Err(match error {
+            // It waited for this word and is gone.
+            StartError::NotWaiting { .. } => killed(sandbox),
+            error => BringUpError::Exec(Box::new(error)),
+        });
     }
     // After the start: to a keeper that takes over, a run without an end on record is one that has begun.
     let run = Run { started_at: Timestamp::now(), restarts: restarts.count(), exit: None };
@@ -193,6 +195,10 @@ pub(super) fn bring_up(
         tracing::warn!(error = &error as &dyn std::error::Error, "the start could not be recorded");
     }
     Ok(serving)
+}
+
+fn killed(sandbox: &Sandbox) -> BringUpError {
+    BringUpError::Killed { memory_limit_bytes: sandbox.definition.settings.resources.memory_bytes }
 }
 
 fn prepare<T>(what: &'static str, make: impl FnOnce() -> io::Result<T>) -> Result<T, BringUpError> {
