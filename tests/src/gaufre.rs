@@ -10,6 +10,7 @@ use tempfile::TempDir;
 #[derive(Debug)]
 pub struct Gaufre {
     dir: TempDir,
+    run: Option<TempDir>,
     binary: PathBuf,
 }
 
@@ -33,7 +34,19 @@ impl Gaufre {
     /// The same for a certain build of the program.
     pub fn with_binary(binary: &Path) -> Self {
         let dir = tempfile::Builder::new().prefix("gaufre-e2e-").tempdir().expect("a temporary folder");
-        Self { dir, binary: binary.to_owned() }
+        Self { dir, run: None, binary: binary.to_owned() }
+    }
+
+    /// With the run folder in `parent` instead of beside the store: where /run is no tmpfs but another place is.
+    ///
+    /// # Panics
+    ///
+    /// If no folder can be made there.
+    #[must_use]
+    pub fn with_run_in(mut self, parent: &Path) -> Self {
+        let dir = tempfile::Builder::new().prefix("gaufre-e2e-").tempdir_in(parent);
+        self.run = Some(dir.expect("a folder for what runs"));
+        self
     }
 
     /// Where this one keeps what it has: `root`, `run`, and whatever a test puts beside them.
@@ -49,7 +62,8 @@ impl Gaufre {
     /// The program, told which store to use.
     pub fn command(&self) -> Command {
         let mut command = tool(self.binary.to_str().expect("a path in UTF-8"));
-        command.arg("--root").arg(self.dir.path().join("root")).arg("--run").arg(self.dir.path().join("run"));
+        let run = self.run.as_ref().unwrap_or(&self.dir);
+        command.arg("--root").arg(self.dir.path().join("root")).arg("--run").arg(run.path().join("run"));
         // What the person who runs the tests has configured is not part of them.
         command.env("HOME", self.dir.path()).env_remove("XDG_RUNTIME_DIR").env_remove("REGISTRY_AUTH_FILE");
         command

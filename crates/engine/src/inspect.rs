@@ -52,7 +52,7 @@ impl Engine {
             _ => None,
         };
         let attachment = running.as_ref().and_then(|running| running.attachment.as_ref());
-        let summary = summary(&sandbox)?;
+        let summary = summary(&sandbox, sandbox.status()?)?;
         Ok(sandbox_json(self, &sandbox, &summary, attachment))
     }
 

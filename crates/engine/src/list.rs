@@ -1,7 +1,7 @@
 //! Listing sandboxes.
 
 use crate::engine::Engine;
-use crate::recover::recover;
+use crate::recover::{kept_state, recover};
 use crate::rm::RemoveOptions;
 use crate::sandbox::{Exit, FindError, MountSource, Sandbox, Status, UnreadableError};
 use jiff::Timestamp;
@@ -84,8 +84,15 @@ impl Engine {
     pub fn list(&self, all: bool) -> Result<Vec<SandboxSummary>, FindError> {
         let mut summaries = Vec::new();
         for sandbox in self.catalog().list()? {
-            recover(&self.dirs, &sandbox);
-            let summary = match summary(&sandbox) {
+            let kept = kept_state(&sandbox);
+            if kept.is_none() {
+                recover(&self.dirs, &sandbox);
+            }
+            let status = match kept {
+                Some(state) => sandbox.status_in(Some(state)),
+                None => sandbox.status(),
+            };
+            let summary = match status.and_then(|status| summary(&sandbox, status)) {
                 Ok(summary) => summary,
                 // It went while we looked.
                 Err(_) if !sandbox.directory().exists() => continue,
@@ -114,11 +121,11 @@ impl Engine {
     }
 }
 
-pub(crate) fn summary(sandbox: &Sandbox) -> Result<SandboxSummary, UnreadableError> {
+pub(crate) fn summary(sandbox: &Sandbox, status: Status) -> Result<SandboxSummary, UnreadableError> {
     let definition = &sandbox.definition;
     let run = sandbox.run()?;
     let mut ports = definition.settings.ports.clone();
-    let (state, pid, exit) = match sandbox.status()? {
+    let (state, pid, exit) = match status {
         Status::Created => (SandboxState::Created, None, None),
         Status::Starting => (SandboxState::Starting, None, None),
         Status::Running(running) => {

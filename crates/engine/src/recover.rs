@@ -4,7 +4,7 @@ use crate::dirs::Dirs;
 use crate::engine::Engine;
 use crate::keeper;
 use crate::process::is_alive;
-use crate::sandbox::{FindError, KeeperLock, LockError, Locked, Sandbox};
+use crate::sandbox::{FindError, KeeperLock, LockError, Locked, RunState, Sandbox};
 use std::time::{Duration, Instant};
 
 /// How long another command may take to give a sandbox a new keeper.
@@ -37,6 +37,13 @@ impl Engine {
             None => Err(FindError::NoSuchSandbox(name.to_owned())),
         }
     }
+}
+
+/// The sandbox's state if it runs under a living keeper. The usual case of a list, at one read and two questions.
+pub(crate) fn kept_state(sandbox: &Sandbox) -> Option<RunState> {
+    let state = sandbox.run_state().ok()??;
+    let kept = is_alive(state.keeper_pid) && matches!(sandbox.try_keeper_lock(), Ok(Locked::Busy));
+    kept.then_some(state)
 }
 
 /// Gives `sandbox` a new keeper if it had one that died.

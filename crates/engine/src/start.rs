@@ -97,7 +97,7 @@ impl Engine {
                 tracing::warn!("{warning}");
             }
         }
-        let spawned = keeper::spawn(&self.dirs, &sandbox, keeper_lock, options.attach)?;
+        let spawned = keeper::spawn(&self.dirs, &sandbox, keeper_lock, options.attach, || self.rest())?;
         Ok(Started { id, connection: spawned.connection })
     }
 

@@ -37,7 +37,7 @@ pub(super) fn describe(bench: &Bench) -> String {
     format!(
         "{list}\nPodman runs from Debian unstable in a root directory of its own. `run` is measured in a mount namespace with a pure \
          cgroup v2 view on both sides, because crun refuses a hybrid layout; both enter theirs with nsenter and chroot (about \
-         1 ms of each time) and make a cgroup, without a limit on processes.\n"
+         1 ms of each time) and make a cgroup, without a limit on processes. Both have their run directory on a tmpfs.\n"
     )
 }
 

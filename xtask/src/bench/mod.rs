@@ -17,7 +17,7 @@ use crate::{debian, images};
 use anyhow::{Context, Result};
 use gaufre_tests::{Gaufre, Registry};
 use report::Row;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use view::CgroupView;
 
@@ -47,7 +47,8 @@ pub(crate) fn run(only: &[String], binary: Option<PathBuf>) -> Result<()> {
     let peers = peers::make().context("the peers could not be had")?;
     let room = Room::open(&peers)?;
     let bench = Bench {
-        gaufre: Gaufre::with_binary(&binary),
+        // As /run is on most machines, and as the peers have theirs.
+        gaufre: Gaufre::with_binary(&binary).with_run_in(Path::new("/dev/shm")),
         binary,
         registry: Registry::with_images(),
         peers,

@@ -82,11 +82,13 @@ impl Failure for SpawnError {
 const TAKING_DOWN: Duration = Duration::from_secs(10);
 
 /// Starts the sandbox, whose keeper's `lock` the caller has; returns when the workload runs, or did not come to run.
+/// Does `meanwhile` while its keeper is at work.
 pub(crate) fn spawn(
     dirs: &Dirs,
     sandbox: &Sandbox,
     lock: KeeperLock,
     streams: Option<AttachStreams>,
+    meanwhile: impl FnOnce(),
 ) -> Result<Spawned, SpawnError> {
     let id = || sandbox.id().short().to_owned();
     make_run_directory(sandbox.run_directory())?;
@@ -99,7 +101,7 @@ pub(crate) fn spawn(
             (Some(Connection::open(ours, streams, sandbox.definition.settings.terminal)?), Some(theirs))
         }
     };
-    match start_keeper(dirs, sandbox, "start", &lock, theirs.as_ref()).map_err(start)? {
+    match start_keeper(dirs, sandbox, "start", &lock, theirs.as_ref(), meanwhile).map_err(start)? {
         Some(Ok(())) => Ok(Spawned { connection }),
         Some(Err(source)) => Err(SpawnError::Failed { id: id(), source }),
         None => {
@@ -127,7 +129,7 @@ fn make_run_directory(path: &Path) -> Result<(), SpawnError> {
 /// Gives a sandbox whose keeper has died another one, which serves it on or takes it down.
 pub(crate) fn take_over(dirs: &Dirs, sandbox: &Sandbox, lock: &KeeperLock) -> Result<(), SpawnError> {
     let id = || sandbox.id().short().to_owned();
-    match start_keeper(dirs, sandbox, "take-over", lock, None)
+    match start_keeper(dirs, sandbox, "take-over", lock, None, || ())
         .map_err(|source| SpawnError::Start { id: id(), source })?
     {
         Some(Ok(())) => Ok(()),
@@ -143,6 +145,7 @@ fn start_keeper(
     task: &str,
     lock: &KeeperLock,
     client: Option<&UnixStream>,
+    meanwhile: impl FnOnce(),
 ) -> io::Result<Option<Result<(), KeeperFailure>>> {
     // The keeper enters no sandbox, but the processes that it clones for one start out as copies of it.
     let exe = sealed_exe().map_err(io::Error::other)?;
@@ -157,6 +160,7 @@ fn start_keeper(
     command.stderr(open_log(&sandbox.keeper_log_path()).map_or_else(|_| Stdio::null(), Stdio::from));
     let _keeper = spawn_inheriting(&mut command, &inherited)?;
     drop(writer);
+    meanwhile();
     report::read(reader)
 }
 

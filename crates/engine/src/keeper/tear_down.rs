@@ -119,6 +119,9 @@ fn detach(dirs: &Dirs, sandbox: &Sandbox) {
 }
 
 fn record(sandbox: &Sandbox, exit: Exit, restarts: u32) {
+    if sandbox.definition.settings.remove_on_exit {
+        return; // Its records go next.
+    }
     let started_at = match sandbox.run() {
         Ok(Some(run)) => run.started_at,
         _ => exit.finished_at,

@@ -119,7 +119,12 @@ impl Sandbox {
 
     /// What it is doing, as far as its files tell. A dead keeper's state is believed: see [`crate::recover`].
     pub(crate) fn status(&self) -> Result<Status, UnreadableError> {
-        if let Some(state) = self.run_state()? {
+        self.status_in(self.run_state()?)
+    }
+
+    /// What `state`, which has just been read, makes of it.
+    pub(crate) fn status_in(&self, state: Option<RunState>) -> Result<Status, UnreadableError> {
+        if let Some(state) = state {
             return Ok(match state.phase {
                 Phase::Starting => Status::Starting,
                 Phase::Running(running) => Status::Running(running),

@@ -3,7 +3,7 @@
 use rustix::fs::{CWD, RenameFlags};
 use serde::{Serialize, de::DeserializeOwned};
 use std::fs::{self, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -38,7 +38,7 @@ pub enum RecordError {
 
 /// Reads the record at `path`; `None` when there is none.
 pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, RecordError> {
-    match fs::read(path) {
+    match read_file(path) {
         Ok(bytes) => serde_json::from_slice(&bytes)
             .map(Some)
             .map_err(|source| RecordError::Parse { path: path.to_owned(), source }),
@@ -46,6 +46,21 @@ pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, R
         Err(source) => Err(RecordError::Read { path: path.to_owned(), source }),
     }
 }
+
+/// Reads a small file in as few system calls as can be: a list of sandboxes reads hundreds.
+fn read_file(path: &Path) -> io::Result<Vec<u8>> {
+    let mut file = fs::File::open(path)?;
+    let mut bytes = vec![0; USUAL_BYTES];
+    // A regular file gives less than was asked for at its end only (read(2)).
+    let count = file.read(&mut bytes)?;
+    bytes.truncate(count);
+    if count == USUAL_BYTES {
+        file.read_to_end(&mut bytes)?;
+    }
+    Ok(bytes)
+}
+
+const USUAL_BYTES: usize = 8 * 1024;
 
 /// Replaces the record at `path`. `durable` also survives a power cut, at the price of waiting for the disk.
 pub(crate) fn replace_json<T: Serialize>(path: &Path, value: &T, durable: bool) -> Result<(), RecordError> {
