@@ -6,7 +6,7 @@ use crate::tool::{run, tool};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use tempfile::TempDir;
 
@@ -63,6 +63,28 @@ impl Crafted {
             image.layers.push(layer.clone());
         }
         image
+    }
+
+    /// An image of Debian's static busybox alone, which takes no time to unpack.
+    ///
+    /// # Panics
+    ///
+    /// If busybox is not installed.
+    pub fn busybox() -> Self {
+        let fill = |root: &Path| {
+            let bin = root.join("bin");
+            for name in ["bin", "etc", "root", "tmp", "var"] {
+                fs::create_dir(root.join(name)).expect("a folder");
+            }
+            fs::copy("/bin/busybox", bin.join("busybox")).expect("busybox: `cargo xtask test` installs it");
+            for applet in run(tool("/bin/busybox").arg("--list")).lines().filter(|name| *name != "busybox") {
+                symlink("busybox", bin.join(applet)).expect("a link");
+            }
+            fs::write(root.join("etc/passwd"), "root:x:0:0::/root:/bin/sh\nbaker:x:7:8::/:/bin/sh\n")
+                .expect("users");
+            fs::write(root.join("etc/group"), "root:x:0:\nbakers:x:8:\nguild:x:9:baker\n").expect("groups");
+        };
+        Self::scratch().config("Cmd", json!(["sh"])).config("Env", json!(["PATH=/bin"])).layer(fill)
     }
 
     /// Sets a field of the part of the config that says how to run it: `Cmd`, `Labels`, `Volumes`.

@@ -46,11 +46,10 @@ pub(crate) fn help_as_flag(mut args: Vec<OsString>) -> Vec<OsString> {
 }
 
 /// Verbs of podman and Docker that users will try, and what does the same.
-const OTHER_VERBS: [(&str, &str); 22] = [
+const OTHER_VERBS: [(&str, &str); 21] = [
     ("build", "gaufre does not build images; pull one, or load what podman or docker saved"),
-    ("container", "gaufre has no groups but system: 'gaufre ps', 'gaufre rm' and so on"),
-    ("image", "gaufre has no groups but system: 'gaufre images', 'gaufre rmi' and so on"),
-    ("volume", "a volume is made by 'run --volume NAME:DIR' and removed by 'gaufre system prune --volumes'"),
+    ("container", "its verbs stand by themselves: 'gaufre ps', 'gaufre rm' and so on"),
+    ("image", "its verbs stand by themselves: 'gaufre images', 'gaufre rmi' and so on"),
     ("network", "there is one bridge, and 'run --network' chooses how a container uses it"),
     ("pod", "there are no pods yet"),
     ("compose", "there is no compose yet"),
@@ -85,7 +84,11 @@ pub(crate) fn explain(error: &clap::Error, args: impl Iterator<Item = OsString>)
         let _ = error.print();
         return OWN_FAILURE;
     }
-    output::note(format_args!("Error: {}\nSee '{} --help'", sentence(error), command(args)));
+    output::note(format_args!(
+        "Error: {}\nSee '{} --help'",
+        output::in_one_line(&sentence(error)),
+        command(args)
+    ));
     OWN_FAILURE
 }
 

@@ -2,6 +2,7 @@
 
 mod diagnostics;
 mod human;
+mod plain;
 mod table;
 mod template;
 
@@ -12,17 +13,22 @@ use serde_json::Value;
 
 pub(crate) use diagnostics::Diagnostics;
 pub(crate) use human::{ago, duration, short_digest, si_size};
+pub(crate) use plain::in_one_line;
 pub(crate) use table::Table;
 pub(crate) use template::Template;
 
 use crate::failure::Result;
 
-/// Writes a line to standard output.
+/// Writes a line to standard output; to a terminal without what would work it, to a program as it is.
 ///
 /// # Errors
 /// When standard output cannot be written.
 pub(crate) fn line(text: impl std::fmt::Display) -> Result<()> {
-    Ok(writeln!(io::stdout(), "{text}")?)
+    let mut out = io::stdout();
+    match out.is_terminal() {
+        true => Ok(writeln!(out, "{}", plain::in_lines(&text.to_string()))?),
+        false => Ok(writeln!(out, "{text}")?),
+    }
 }
 
 /// Writes a line to standard error; where that is gone there is nobody to tell.
@@ -37,7 +43,7 @@ pub(crate) fn note(text: impl std::fmt::Display) {
 pub(crate) fn print_json(value: &impl Serialize) -> Result<()> {
     let mut text = serde_json::to_string_pretty(value).map_err(io::Error::other)?;
     text.push('\n');
-    Ok(io::stdout().write_all(text.as_bytes())?)
+    Ok(io::stdout().write_all(plain::json(&text).as_bytes())?)
 }
 
 /// Whether standard error is a terminal, so that bars can be drawn there.

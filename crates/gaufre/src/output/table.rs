@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use super::plain::in_one_line;
 use crate::failure::Result;
 
 const NARROWEST: usize = 12;
@@ -20,9 +21,10 @@ impl Table {
         Self { titles: titles.into_iter().map(Into::into).collect(), rows: Vec::new() }
     }
 
-    /// Adds a row.
+    /// Adds a row; whatever its cells hold, it is one line.
     pub(crate) fn row<S: Into<String>>(&mut self, cells: impl IntoIterator<Item = S>) {
-        self.rows.push(cells.into_iter().map(Into::into).collect());
+        let cell = |cell: S| in_one_line(&cell.into()).into_owned();
+        self.rows.push(cells.into_iter().map(cell).collect());
     }
 
     /// Prints it, with its headings if `heading`.

@@ -7,6 +7,7 @@ use std::str::FromStr;
 
 use serde_json::{Map, Value};
 
+use super::plain;
 use crate::failure::{CliError, Result};
 
 /// Text with fields in it.
@@ -155,7 +156,7 @@ fn no_field(path: &[String], depth: usize, known: Option<&Map<String, Value>>) -
 
 fn show(value: &Value, json: bool) -> String {
     match value {
-        value if json => value.to_string(),
+        value if json => plain::json(&value.to_string()).into_owned(),
         Value::String(text) => text.clone(),
         Value::Null => "<nil>".to_owned(),
         Value::Array(items) => {
