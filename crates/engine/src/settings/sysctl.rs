@@ -25,7 +25,8 @@ const NAMESPACED: [&str; 9] = [
     "kernel.shmmni",
 ];
 
-/// Splits `NAME=VALUE`; a name with slashes is turned into one with dots.
+/// Splits `NAME=VALUE`. A name is given back with dots between its parts, or with slashes if a part has dots in it, as the
+/// runtime takes it.
 ///
 /// # Errors
 /// A text without `=`, and a parameter that is not the namespace's own (namespaces(7)).
@@ -36,18 +37,7 @@ pub fn parse_sysctl(text: &str) -> Result<(String, String), ParseSysctlError> {
     };
     // As sysctl(8) reads it: if the first separator is a slash, dots belong to the name (of an interface, say).
     let dotted = match name.find(['.', '/']).map(|at| &name[at..=at]) {
-        Some("/") => name
-            .chars()
-            .map(|c| {
-                if c == '/' {
-                    '.'
-                } else if c == '.' {
-                    '/'
-                } else {
-                    c
-                }
-            })
-            .collect(),
+        Some("/") => exchanged(name),
         _ => name.to_owned(),
     };
     let own = NAMESPACED.contains(&dotted.as_str())
@@ -57,9 +47,20 @@ pub fn parse_sysctl(text: &str) -> Result<(String, String), ParseSysctlError> {
     // What stands for a dot in a file's name could spell `..` below /proc/sys.
     let plain = dotted.split('.').all(|part| !part.is_empty() && part.chars().any(|c| c != '/'));
     match own && plain {
+        true if dotted.contains('/') => Ok((exchanged(&dotted), value.to_owned())),
         true => Ok((dotted, value.to_owned())),
         false => Err(ParseSysctlError::NotNamespaced(name.to_owned())),
     }
+}
+
+/// The other spelling of a name, with dots for slashes and slashes for dots.
+fn exchanged(name: &str) -> String {
+    let exchange = |c| match c {
+        '/' => '.',
+        '.' => '/',
+        other => other,
+    };
+    name.chars().map(exchange).collect()
 }
 
 #[cfg(test)]
@@ -71,6 +72,9 @@ mod tests {
         let expect = ("net.ipv4.ip_forward".to_owned(), "1".to_owned());
         assert_eq!(parse_sysctl("net.ipv4.ip_forward=1"), Ok(expect.clone()));
         assert_eq!(parse_sysctl("net/ipv4/ip_forward = 1"), Ok(expect));
+        let expect = ("net/ipv4/conf/eth0.5/forwarding".to_owned(), "1".to_owned());
+        assert_eq!(parse_sysctl("net/ipv4/conf/eth0.5/forwarding=1"), Ok(expect.clone()));
+        assert_eq!(parse_sysctl("net.ipv4.conf.eth0/5.forwarding=1"), Ok(expect));
     }
 
     #[test]
