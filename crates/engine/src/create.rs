@@ -154,7 +154,7 @@ impl Engine {
         config: &ImageConfiguration,
     ) -> Result<SandboxId, CreateError> {
         let mut definition = Definition {
-            id: SandboxId::random().map_err(CreateError::Random)?,
+            id: self.next_id().map_err(CreateError::Random)?,
             name: name.cloned().map_or_else(made_up_name, Ok)?,
             created_at: Timestamp::now(),
             process: process::process(request, &image, config)?,

@@ -2,11 +2,13 @@
 
 use crate::dirs::Dirs;
 use crate::failure::Failure;
-use crate::sandbox::Catalog;
+use crate::keeper::WaitingKeeper;
+use crate::sandbox::{Catalog, SandboxId};
 use gaufre_store::{Store, StoreOptions};
 use rustix::fs::{Access, access};
 use rustix::io::Errno;
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
+use std::io;
 use std::path::PathBuf;
 
 /// Where to work; what is `None` is the system's own (`/var/lib/gaufre`, `/run/gaufre`).
@@ -23,6 +25,14 @@ pub struct EngineOptions {
 pub struct Engine {
     pub(crate) dirs: Dirs,
     store: OnceCell<Store>,
+    expected: RefCell<Expected>,
+}
+
+/// A sandbox that is about to be created and started.
+#[derive(Debug, Default)]
+struct Expected {
+    id: Option<SandboxId>,
+    keeper: Option<(SandboxId, WaitingKeeper)>,
 }
 
 /// There is no engine to be had.
@@ -42,7 +52,7 @@ pub enum OpenError {
         /// Which.
         path: PathBuf,
         /// Why.
-        source: std::io::Error,
+        source: io::Error,
     },
     /// The store cannot be used.
     #[error("cannot open the store in {}", root.display())]
@@ -88,7 +98,7 @@ impl Engine {
             root: options.root.map_or(Ok(system.root), absolute)?,
             run: options.run.map_or(Ok(system.run), absolute)?,
         };
-        Ok(Self { dirs, store: OnceCell::new() })
+        Ok(Self { dirs, store: OnceCell::new(), expected: RefCell::default() })
     }
 
     /// Where this engine works.
@@ -112,6 +122,25 @@ impl Engine {
         let store = Store::open(options)
             .map_err(|source| OpenError::Store { root: self.dirs.root.clone(), source: Box::new(source) })?;
         Ok(self.store.get_or_init(|| store))
+    }
+
+    /// Says that the next sandbox to be created will be started at once: its keeper is loaded meanwhile.
+    pub fn expect_start(&self) {
+        // Without one, or if something fails here, the start does all of it, and says what is wrong.
+        let Ok(id) = SandboxId::random() else { return };
+        let Ok(keeper) = WaitingKeeper::start(&self.dirs, &id) else { return };
+        self.expected.replace(Expected { id: Some(id.clone()), keeper: Some((id, keeper)) });
+    }
+
+    /// The ID that the next sandbox is to have.
+    pub(crate) fn next_id(&self) -> io::Result<SandboxId> {
+        self.expected.borrow_mut().id.take().map_or_else(SandboxId::random, Ok)
+    }
+
+    /// The keeper that waits for the sandbox called `id`.
+    pub(crate) fn waiting_keeper(&self, id: &SandboxId) -> Option<WaitingKeeper> {
+        let waiting = self.expected.borrow_mut().keeper.take_if(|(whose, _)| whose == id);
+        waiting.map(|(_, keeper)| keeper)
     }
 
     /// What can be closed while this process waits for another, so that its own end takes less time.

@@ -97,7 +97,9 @@ impl Engine {
                 tracing::warn!("{warning}");
             }
         }
-        let spawned = keeper::spawn(&self.dirs, &sandbox, keeper_lock, options.attach, || self.rest())?;
+        let waiting = self.waiting_keeper(sandbox.id());
+        let spawned =
+            keeper::spawn(&self.dirs, &sandbox, keeper_lock, options.attach, waiting, || self.rest())?;
         Ok(Started { id, connection: spawned.connection })
     }
 

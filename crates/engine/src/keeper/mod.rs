@@ -5,6 +5,7 @@
 //! writes into FIFOs that the workload itself and a second process, the [`holder`], keep open, and the next command
 //! finds the keeper's lock free and starts another keeper, which takes over by pidfd.
 
+mod assignment;
 mod bring_up;
 mod clients;
 mod holder;
@@ -19,6 +20,7 @@ mod sweep;
 mod take_over;
 mod tear_down;
 
+pub(crate) use assignment::WaitingKeeper;
 pub use report::KeeperFailure;
 pub use spawn::SpawnError;
 pub(crate) use spawn::{spawn, take_over as spawn_successor};
@@ -28,6 +30,7 @@ use crate::dirs::Dirs;
 use crate::failure::Failure;
 use crate::sandbox::{Catalog, Exit, KeeperLock, Sandbox, SandboxId};
 use crate::sys;
+use assignment::{Assignment, Task};
 use clients::Clients;
 use report::Report;
 use restart::Restarts;
@@ -38,35 +41,23 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use take_over::{Found, Refusal};
 
-/// What a keeper is started with. The descriptors are inherited; their numbers are on the command line.
+/// What a keeper is started with.
 #[derive(Debug)]
 struct Arguments {
     dirs: Dirs,
     id: SandboxId,
-    task: Task,
-    /// Where to say whether the start succeeded.
-    report: OwnedFd,
-    /// The keeper's lock, taken by whoever started us and ours from here on.
-    lock: KeeperLock,
-    /// The line to the first client, there before the workload writes its first byte.
-    client: Option<UnixStream>,
+    /// Where it hears what to do. Inherited; its number is on the command line.
+    line: OwnedFd,
 }
 
-/// What a keeper is to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Task {
-    Start,
-    TakeOver,
-}
-
-/// The hidden verb `keeper`: `gaufre keeper ROOT RUN ID start|take-over REPORT-FD LOCK-FD [CLIENT-FD]`.
+/// The hidden verb `keeper`: `gaufre keeper ROOT RUN ID LINE-FD`.
 #[must_use]
 pub fn main(arguments: Vec<OsString>) -> ExitCode {
     let Some(arguments) = Arguments::parse(arguments) else {
         eprintln!("gaufre keeper is started by gaufre itself");
         return ExitCode::from(125);
     };
-    let Arguments { dirs, id, task, report, lock, client } = arguments;
+    let Arguments { dirs, id, line } = arguments;
     // Or else it has the number of a descriptor for a name, by which it was executed.
     let _ = rustix::thread::set_name(c"gaufre-keeper");
     // Of its own session: no terminal's hang-up or interrupt reaches it. Fails only for one that leads a group
@@ -82,6 +73,12 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
         .try_init();
     rustix::process::umask(rustix::fs::Mode::WGRP | rustix::fs::Mode::WOTH);
 
+    // Whoever started us has ended, or has found that there is nothing to keep.
+    let Ok(Some(assignment)) = assignment::receive(&line) else { return ExitCode::SUCCESS };
+    drop(line);
+    let Assignment { task, report, lock, log, client } = assignment;
+    let _ = rustix::stdio::dup2_stderr(&log);
+    drop(log);
     let mut report = Report::new(report);
     let sandbox = match Catalog::new(&dirs).load(&id) {
         Ok(Some(sandbox)) => sandbox,
@@ -220,15 +217,7 @@ impl Arguments {
         let root = PathBuf::from(words.next()?);
         let run = PathBuf::from(words.next()?);
         let id = SandboxId::try_from(words.next()?.into_string().ok()?).ok()?;
-        let task = match words.next()?.to_str()? {
-            "start" => Task::Start,
-            "take-over" => Task::TakeOver,
-            _ => return None,
-        };
-        let mut inherited = || words.next()?.to_str()?.parse().ok().and_then(sys::take_inherited);
-        let report = inherited()?;
-        let lock = inherited()?;
-        let client = inherited().map(UnixStream::from);
-        Some(Self { dirs: Dirs { root, run }, id, task, report, lock: KeeperLock(lock), client })
+        let line = words.next()?.to_str()?.parse().ok().and_then(sys::take_inherited)?;
+        Some(Self { dirs: Dirs { root, run }, id, line })
     }
 }

@@ -1,22 +1,18 @@
 //! Starting a keeper.
 
+use super::assignment::{Task, WaitingKeeper};
 use super::report::{self, KeeperFailure};
 use crate::attach::{AttachError, AttachStreams, Connection};
 use crate::dirs::Dirs;
 use crate::failure::Failure;
-use crate::process::own_file;
 use crate::recover::idle_lock;
 use crate::sandbox::{KeeperLock, Locked, Sandbox, private_dir};
-use gaufre_runtime::sealed_exe;
-use rustix::io::{FdFlags, fcntl_setfd};
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixStream;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 /// A sandbox whose workload runs.
@@ -82,12 +78,13 @@ impl Failure for SpawnError {
 const TAKING_DOWN: Duration = Duration::from_secs(10);
 
 /// Starts the sandbox, whose keeper's `lock` the caller has; returns when the workload runs, or did not come to run.
-/// Does `meanwhile` while its keeper is at work.
+/// Its keeper may be `waiting` already. Does `meanwhile` while that is at work.
 pub(crate) fn spawn(
     dirs: &Dirs,
     sandbox: &Sandbox,
     lock: KeeperLock,
     streams: Option<AttachStreams>,
+    waiting: Option<WaitingKeeper>,
     meanwhile: impl FnOnce(),
 ) -> Result<Spawned, SpawnError> {
     let id = || sandbox.id().short().to_owned();
@@ -101,7 +98,8 @@ pub(crate) fn spawn(
             (Some(Connection::open(ours, streams, sandbox.definition.settings.terminal)?), Some(theirs))
         }
     };
-    match start_keeper(dirs, sandbox, "start", &lock, theirs.as_ref(), meanwhile).map_err(start)? {
+    let keeper = waiting.map_or_else(|| WaitingKeeper::start(dirs, sandbox.id()), Ok).map_err(start)?;
+    match employ(&keeper, sandbox, Task::Start, &lock, theirs.as_ref(), meanwhile).map_err(start)? {
         Some(Ok(())) => Ok(Spawned { connection }),
         Some(Err(source)) => Err(SpawnError::Failed { id: id(), source }),
         None => {
@@ -129,50 +127,37 @@ fn make_run_directory(path: &Path) -> Result<(), SpawnError> {
 /// Gives a sandbox whose keeper has died another one, which serves it on or takes it down.
 pub(crate) fn take_over(dirs: &Dirs, sandbox: &Sandbox, lock: &KeeperLock) -> Result<(), SpawnError> {
     let id = || sandbox.id().short().to_owned();
-    match start_keeper(dirs, sandbox, "take-over", lock, None, || ())
-        .map_err(|source| SpawnError::Start { id: id(), source })?
-    {
+    let start = |source| SpawnError::Start { id: id(), source };
+    let keeper = WaitingKeeper::start(dirs, sandbox.id()).map_err(start)?;
+    match employ(&keeper, sandbox, Task::TakeOver, lock, None, || ()).map_err(start)? {
         Some(Ok(())) => Ok(()),
         Some(Err(source)) => Err(SpawnError::Failed { id: id(), source }),
         None => Err(SpawnError::KeeperDied { id: id() }),
     }
 }
 
-/// Starts the process and waits for its report.
-fn start_keeper(
-    dirs: &Dirs,
+/// Gives `keeper` its task and waits for its report.
+fn employ(
+    keeper: &WaitingKeeper,
     sandbox: &Sandbox,
-    task: &str,
+    task: Task,
     lock: &KeeperLock,
     client: Option<&UnixStream>,
     meanwhile: impl FnOnce(),
 ) -> io::Result<Option<Result<(), KeeperFailure>>> {
-    // The keeper enters no sandbox, but the processes that it clones for one start out as copies of it.
-    let exe = sealed_exe().map_err(io::Error::other)?;
     let (reader, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
-    let mut inherited: Vec<BorrowedFd<'_>> = vec![writer.as_fd(), lock.0.as_fd()];
-    inherited.extend(client.map(AsFd::as_fd));
-    let mut command = Command::new(format!("/proc/self/fd/{}", exe.as_raw_fd()));
-    // The keeper's own /proc/self/exe is the sealed copy; by this name it still knows the file.
-    command.arg0(own_file()?);
-    command.arg("keeper").arg(&dirs.root).arg(&dirs.run).arg(sandbox.id().as_str()).arg(task);
-    command.args(inherited.iter().map(|fd| fd.as_raw_fd().to_string()));
-    command.stderr(open_log(&sandbox.keeper_log_path()).map_or_else(|_| Stdio::null(), Stdio::from));
-    let _keeper = spawn_inheriting(&mut command, &inherited)?;
+    let log =
+        open_log(&sandbox.keeper_log_path()).or_else(|_| File::options().write(true).open("/dev/null"))?;
+    match keeper.assign(task, writer.as_fd(), lock, log.as_fd(), client) {
+        // It was killed while it waited.
+        Err(error) if matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) => {
+            return Ok(None);
+        }
+        told => told?,
+    }
     drop(writer);
     meanwhile();
     report::read(reader)
-}
-
-/// Starts `command` with `fds` open under the numbers that they have here, standard input and output at /dev/null, and
-/// nothing else.
-fn spawn_inheriting(command: &mut Command, fds: &[BorrowedFd<'_>]) -> io::Result<Child> {
-    command.stdin(Stdio::null()).stdout(Stdio::null()).env_clear();
-    let set = |flags| fds.iter().try_for_each(|fd| fcntl_setfd(fd, flags).map_err(io::Error::from));
-    set(FdFlags::empty())?;
-    let child = command.spawn();
-    set(FdFlags::CLOEXEC)?;
-    child
 }
 
 /// The file that takes what a keeper has to say when nobody is there to hear it. It starts over when it has grown too
