@@ -45,6 +45,7 @@ mod start;
 mod stop;
 mod sys;
 mod system;
+mod volumes;
 
 pub use acquire::AcquireError;
 pub use attach::{AttachError, AttachStreams, ClientFrame, Connection, FrameError, KeeperFrame};
@@ -69,3 +70,4 @@ pub use sandbox::{Exit, FindError, SandboxId, UnreadableError};
 pub use start::{StartError, StartOptions, Started};
 pub use stop::StopError;
 pub use system::{CheckReport, Info, PruneOptions, PruneReport, SystemError};
+pub use volumes::{Volume, VolumesError};

@@ -45,6 +45,7 @@ failures!(
     gaufre_engine::StartError,
     gaufre_engine::StopError,
     gaufre_engine::SystemError,
+    gaufre_engine::VolumesError,
     gaufre_engine::demo::DemoRegistryError,
 );
 

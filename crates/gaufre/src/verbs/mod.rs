@@ -22,4 +22,5 @@ pub(crate) mod system;
 pub(crate) mod tag;
 pub(crate) mod untag;
 pub(crate) mod version;
+pub(crate) mod volume;
 pub(crate) mod wait;

@@ -39,7 +39,7 @@ pub(crate) fn execute(args: &Args, global: &Global) -> Result<u8> {
 ///
 /// # Errors
 /// When nothing can be asked or answered.
-fn confirm(warning: &str) -> Result<bool> {
+pub(in crate::verbs) fn confirm(warning: &str) -> Result<bool> {
     write!(io::stdout(), "{warning}\nAre you sure you want to continue? [y/N] ")?;
     io::stdout().flush()?;
     let mut answer = String::new();
