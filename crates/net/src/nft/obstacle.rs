@@ -78,8 +78,7 @@ pub(crate) fn forward_obstacles(socket: &Socket) -> Result<Vec<ForwardObstacle>,
         let names_us =
             |rule: &Answer| expressions(rule).windows(BRIDGES.len()).any(|bytes| bytes == BRIDGES.as_bytes());
         let of_chain = |rule: &&Answer| text(body(rule), NFTA_RULE_CHAIN) == chain.names.chain;
-        let ends_dropping =
-            || rules.iter().filter(of_chain).next_back().is_some_and(|rule| drops_all(&expressions(rule)));
+        let ends_dropping = || rules.iter().rfind(of_chain).is_some_and(|rule| drops_all(&expressions(rule)));
         if !rules.iter().any(names_us) && (chain.drops_by_policy || ends_dropping()) {
             found.push(chain.names);
         }
@@ -94,7 +93,7 @@ fn forward_chain(payload: &[u8]) -> Option<ForwardChain> {
     let policy = number(find(attributes, NFTA_CHAIN_POLICY)?)?;
     let table = text(attributes, NFTA_CHAIN_TABLE);
     let chain = text(attributes, NFTA_CHAIN_NAME);
-    (hook == NF_INET_FORWARD && !table.starts_with(BRIDGES)).then(|| ForwardChain {
+    (hook == NF_INET_FORWARD && !table.starts_with(BRIDGES)).then_some(ForwardChain {
         family,
         drops_by_policy: policy == NF_DROP,
         names: ForwardObstacle { family: name, table, chain },
