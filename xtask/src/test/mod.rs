@@ -86,9 +86,26 @@ fn check(tally: &mut Tally, name: &str, command: &mut Command) {
 }
 
 fn workspace(tally: &mut Tally) -> Result<()> {
-    let mut tests = cargo();
-    tests.args(["test", "--workspace", "--no-fail-fast"]);
-    counted(tally, "cargo test", &mut tests)
+    let mut units = cargo();
+    units.args(["test", "--workspace", "--exclude=gaufre-tests", "--no-fail-fast"]);
+    counted(tally, "the tests of each crate", &mut units)?;
+    let mut end_to_end = cargo();
+    end_to_end.args(["test", "--package=gaufre-tests", "--no-fail-fast"]);
+    let memory = room_in_memory()?;
+    if let Some(memory) = &memory {
+        println!("the end-to-end tests have their stores in memory, in {}", memory.path().display());
+        end_to_end.env("TMPDIR", memory.path());
+    }
+    counted(tally, "the end-to-end tests", &mut end_to_end)
+}
+
+/// A folder in memory, where there is enough of it. The end-to-end tests unpack and remove the same images again and
+/// again, with which they would keep a disk busy for most of their time; the store's own tests are on the disk.
+fn room_in_memory() -> Result<Option<tempfile::TempDir>> {
+    const ENOUGH_BYTES: u64 = 4_000_000_000;
+    let enough = rustix::fs::statvfs("/dev/shm").is_ok_and(|fs| fs.f_bavail * fs.f_frsize >= ENOUGH_BYTES);
+    let made = enough.then(|| tempfile::Builder::new().prefix("gaufre-tests-").tempdir_in("/dev/shm"));
+    made.transpose().context("cannot make a folder in /dev/shm")
 }
 
 fn in_vm(tally: &mut Tally, kernel: vm::Release) {
