@@ -48,12 +48,11 @@ pub(crate) fn execute(args: &Args, global: &Global) -> Result<u8> {
         Some(path) => write_cidfile(path, &id).and_then(|()| begin(args, &engine, &id)),
         None => begin(args, &engine, &id),
     };
-    let begun = begun.map_err(|error| {
-        // It never ran: the same command can be given again at once. That, and why, is what the user has to hear.
+    if begun.is_err() {
+        // It never ran. The same command can be given again at once, and why it failed is what the user has to hear.
         forget(&engine, &id, cidfile);
-        error
-    })?;
-    let ended = match begun {
+    }
+    let ended = match begun? {
         Begun::Detached => output::line(&id).map(|()| 0),
         Begun::Attached { part, line, signals } => part.attend(&engine, &id, line, signals),
     };
