@@ -3,7 +3,7 @@
 use crate::engine::Engine;
 use crate::recover::{kept_state, recover};
 use crate::rm::RemoveOptions;
-use crate::sandbox::{Exit, FindError, MountSource, Sandbox, Status, UnreadableError};
+use crate::sandbox::{Exit, FindError, MountSource, Sandbox, SandboxId, Status, UnreadableError};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 
@@ -83,41 +83,47 @@ impl Engine {
     /// See [`FindError`].
     pub fn list(&self, all: bool) -> Result<Vec<SandboxSummary>, FindError> {
         let mut summaries = Vec::new();
-        for sandbox in self.catalog().list()? {
-            let kept = kept_state(&sandbox);
-            if kept.is_none() {
-                recover(&self.dirs, &sandbox);
-            }
-            let status = match kept {
-                Some(state) => sandbox.status_in(Some(state)),
-                None => sandbox.status(),
-            };
-            let summary = match status.and_then(|status| summary(&sandbox, status)) {
-                Ok(summary) => summary,
+        // One after the other: there may be thousands, and most of what is known of each is not shown.
+        for id in self.catalog().ids()? {
+            match self.summary_of(&id) {
+                Ok(summary) => summaries.extend(summary.filter(|summary| {
+                    all || !matches!(summary.state, SandboxState::Created | SandboxState::Exited)
+                })),
                 // It went while we looked.
-                Err(_) if !sandbox.directory().exists() => continue,
+                Err(_) if !self.dirs.sandboxes().join(id.as_str()).exists() => {}
                 Err(error) => {
-                    let id = sandbox.id().short();
+                    let id = id.short();
                     tracing::warn!(
                         error = &error as &dyn std::error::Error,
                         "a damaged container is passed over (gaufre rm --force {id} removes it)"
                     );
-                    continue;
                 }
-            };
-            if summary.state == SandboxState::Created && !sandbox.directory().exists() {
-                continue; // What is gone looks like what has never been started.
-            }
-            if summary.remove_on_exit && summary.state == SandboxState::Exited {
-                // It would have gone at its end, had the machine not gone first.
-                let _ = self.remove(&summary.id, RemoveOptions { volumes: true, ..RemoveOptions::default() });
-                continue;
-            }
-            if all || !matches!(summary.state, SandboxState::Created | SandboxState::Exited) {
-                summaries.push(summary);
             }
         }
+        summaries.sort_unstable_by_key(|summary| std::cmp::Reverse(summary.created_at));
         Ok(summaries)
+    }
+
+    /// `None` when it is gone, or had to go.
+    fn summary_of(&self, id: &SandboxId) -> Result<Option<SandboxSummary>, UnreadableError> {
+        let Some(sandbox) = self.catalog().load(id)? else { return Ok(None) };
+        let status = match kept_state(&sandbox) {
+            Some(state) => sandbox.status_in(Some(state))?,
+            None => {
+                recover(&self.dirs, &sandbox);
+                sandbox.status()?
+            }
+        };
+        let summary = summary(&sandbox, status)?;
+        if summary.state == SandboxState::Created && !sandbox.directory().exists() {
+            return Ok(None); // What is gone looks like what has never been started.
+        }
+        if summary.remove_on_exit && summary.state == SandboxState::Exited {
+            // It would have gone at its end, had the machine not gone first.
+            let _ = self.remove(&summary.id, RemoveOptions { volumes: true, ..RemoveOptions::default() });
+            return Ok(None);
+        }
+        Ok(Some(summary))
     }
 }
 

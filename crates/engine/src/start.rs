@@ -52,6 +52,14 @@ pub enum StartError {
     Attach(#[from] AttachError),
 }
 
+impl StartError {
+    /// Whether the workload may have been executed all the same: nobody is left who could tell.
+    #[must_use]
+    pub fn may_have_run(&self) -> bool {
+        matches!(self, Self::Spawn(SpawnError::KeeperDied { .. } | SpawnError::Attach(_)) | Self::Attach(_))
+    }
+}
+
 impl Failure for StartError {
     fn exit_code(&self) -> u8 {
         if let Self::Spawn(error) = self { error.exit_code() } else { 125 }

@@ -56,6 +56,11 @@ impl CliError {
         Self { chain: anyhow::Error::new(error), exit_code, hint }
     }
 
+    /// The engine's error, if it is of this kind.
+    pub(crate) fn cause<E: std::error::Error + Send + Sync + 'static>(&self) -> Option<&E> {
+        self.chain.downcast_ref()
+    }
+
     /// A failure of the command line itself.
     pub(crate) fn new(message: impl fmt::Display) -> Self {
         Self { chain: anyhow::Error::msg(message.to_string()), exit_code: OWN_FAILURE, hint: None }

@@ -171,7 +171,7 @@ impl<'a> Catalog<'a> {
                 Err(error) => damaged.push(error),
             }
         }
-        sandboxes.sort_by_key(|sandbox| std::cmp::Reverse(sandbox.definition.created_at));
+        sandboxes.sort_unstable_by_key(|sandbox: &Sandbox| std::cmp::Reverse(sandbox.definition.created_at));
         Ok((sandboxes, damaged))
     }
 

@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use gaufre_engine::{Connection, Engine, FindError, RemoveError, RemoveOptions, StartOptions};
+use gaufre_engine::{Connection, Engine, FindError, RemoveError, RemoveOptions, StartError, StartOptions};
 
 use crate::args::{CreateArgs, SessionArgs, Stream, streams, write_cidfile};
 use crate::cli::Global;
-use crate::failure::Result;
+use crate::failure::{CliError, Result};
 use crate::output;
 use crate::progress::pulling;
 use crate::session::{Part, Signals};
@@ -48,8 +48,9 @@ pub(crate) fn execute(args: &Args, global: &Global) -> Result<u8> {
         Some(path) => write_cidfile(path, &id).and_then(|()| begin(args, &engine, &id)),
         None => begin(args, &engine, &id),
     };
-    if begun.is_err() {
-        // It never ran. The same command can be given again at once, and why it failed is what the user has to hear.
+    let never_ran = |error: &CliError| !error.cause().is_some_and(StartError::may_have_run);
+    if begun.as_ref().is_err_and(never_ran) {
+        // The same command can be given again at once, and why it failed is what the user has to hear.
         forget(&engine, &id, cidfile);
     }
     let ended = match begun? {
