@@ -11,6 +11,7 @@ use rustix::io::Errno;
 
 use crate::layer::LayerInfo;
 use crate::lock::NamedLock;
+use crate::space::NoSpace;
 use crate::store::{Store, is_open, part};
 
 /// The schema that this version writes (`PRAGMA user_version`).
@@ -90,6 +91,14 @@ pub enum IndexError {
         /// The latest that is known.
         known: i64,
     },
+    /// The disk is full.
+    #[error("the index {path:?} of the store cannot be written")]
+    NoSpace {
+        /// The database.
+        path: PathBuf,
+        /// Which disk.
+        source: NoSpace,
+    },
     /// A row that this program cannot have written.
     #[error("the index {path:?} has a damaged entry: {entry:?}")]
     Damaged {
@@ -105,6 +114,7 @@ impl IndexError {
     pub fn hint(&self) -> &'static str {
         match self {
             Self::TooNew { .. } => "use the version that wrote it",
+            Self::NoSpace { .. } => "free some space there; then `gaufre system prune` frees more",
             _ => "`gaufre system check --repair` makes it anew from what the store holds",
         }
     }
@@ -122,7 +132,19 @@ impl Store {
             Some(connection) => connection,
             None => index.insert(self.open_index(&path)?),
         };
-        query(connection).map_err(|source| IndexError::Sqlite { path, source })
+        query(connection).map_err(|source| self.index_failed(&path, source))
+    }
+
+    fn index_failed(&self, path: &Path, source: rusqlite::Error) -> IndexError {
+        use rusqlite::ErrorCode::{CannotOpen, DiskFull, SystemIoFailure};
+        let path = path.to_owned();
+        match source.sqlite_error_code() {
+            Some(DiskFull) => IndexError::NoSpace { path, source: NoSpace::at(&self.root) },
+            Some(CannotOpen | SystemIoFailure) if self.is_full() => {
+                IndexError::NoSpace { path, source: NoSpace::at(&self.root) }
+            }
+            _ => IndexError::Sqlite { path, source },
+        }
     }
 
     /// Closes the index until the next query. The last one to close it tidies up on disk: better while nobody waits.
@@ -155,7 +177,8 @@ impl Store {
     }
 
     fn open_index(&self, path: &Path) -> Result<Connection, IndexError> {
-        let failed = |source| IndexError::Sqlite { path: path.to_owned(), source };
+        let failed = |source| self.index_failed(path, source);
+        self.make_room_for_index().map_err(|source| IndexError::NoSpace { path: path.to_owned(), source })?;
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
             | OpenFlags::SQLITE_OPEN_CREATE
             | OpenFlags::SQLITE_OPEN_NO_MUTEX;

@@ -30,6 +30,7 @@ mod layer;
 mod lock;
 mod prune;
 mod record;
+mod reserve;
 mod reset;
 mod rootfs;
 mod sandbox;

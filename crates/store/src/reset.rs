@@ -66,7 +66,7 @@ impl Store {
         let mut first = None;
         // The format file last: a reset that is killed can be repeated.
         let directories = part::ALL.into_iter().filter(|name| !name.contains('/'));
-        for name in directories.chain(part::INDEX) {
+        for name in directories.chain(part::INDEX).chain([part::RESERVE]) {
             if let Err(error) = remove(&dir, name) {
                 first.get_or_insert(failed(&root.join(name), error));
             }

@@ -18,18 +18,26 @@ pub struct NoSpace {
     pub free_files: u64,
 }
 
+impl NoSpace {
+    /// How it is with the file system that `path` is on.
+    pub(crate) fn at(path: &Path) -> Self {
+        let stat = rustix::fs::statvfs(path);
+        let stat = stat.as_ref();
+        Self {
+            mount_point: mount_point(path),
+            free_bytes: stat.map_or(0, |stat| stat.f_bavail.saturating_mul(stat.f_frsize)),
+            free_files: stat.map_or(0, |stat| stat.f_favail),
+        }
+    }
+}
+
 /// If `error` comes from a full disk or an exhausted quota: which one.
 pub(crate) fn no_space(error: &(dyn Error + 'static), path: &Path) -> Option<NoSpace> {
     let full = [Errno::NOSPC, Errno::DQUOT].map(|errno| Some(errno.raw_os_error()));
     let mut next = Some(error);
     while let Some(error) = next {
         if error.downcast_ref::<io::Error>().is_some_and(|error| full.contains(&error.raw_os_error())) {
-            let stat = rustix::fs::statvfs(path).ok()?;
-            return Some(NoSpace {
-                mount_point: mount_point(path),
-                free_bytes: stat.f_bavail.saturating_mul(stat.f_frsize),
-                free_files: stat.f_favail,
-            });
+            return Some(NoSpace::at(path));
         }
         next = error.source();
     }

@@ -30,6 +30,8 @@ pub(crate) mod part {
     pub(crate) const BLANKS: &str = "blanks";
     /// The index, and what SQLite keeps beside it.
     pub(crate) const INDEX: [&str; 4] = ["index.db", "index.db-wal", "index.db-shm", "index.db-journal"];
+    /// Room for the index when there is no other.
+    pub(crate) const RESERVE: &str = "reserve";
     /// Says that the directory is a store, and of which layout. Written when all else is there.
     pub(crate) const FORMAT: &str = "format";
     /// All directories.

@@ -70,6 +70,8 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
         .with_writer(log::keeper_log())
         .with_ansi(false)
         .with_target(false)
+        // Where the log cannot be written, on a full disk, saying so there as well would be a panic.
+        .log_internal_errors(false)
         .try_init();
     rustix::process::umask(rustix::fs::Mode::WGRP | rustix::fs::Mode::WOTH);
 

@@ -25,7 +25,7 @@ impl Store {
         {
             Ok(answer) if answer == "ok" => return Ok(true),
             Ok(answer) => answer,
-            Err(error @ IndexError::TooNew { .. }) => return Err(error.into()),
+            Err(error @ (IndexError::TooNew { .. } | IndexError::NoSpace { .. })) => return Err(error.into()),
             Err(IndexError::Sqlite { source, .. }) => source.to_string(),
             Err(error) => error.to_string(),
         };
