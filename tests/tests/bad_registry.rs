@@ -2,7 +2,7 @@
 
 #[cfg(test)]
 mod tests {
-    use gaufre_tests::{Fault, FaultyRegistry, Gaufre, Registry};
+    use gaufre_tests::{Crafted, Fault, FaultyRegistry, Gaufre};
     use std::fs;
     use std::path::Path;
 
@@ -17,7 +17,9 @@ mod tests {
         let gaufre = Gaufre::new();
         gaufre.ok(&["images"]);
         let before = size_bytes(gaufre.dir());
-        let said = gaufre.fails(125, &["pull", "--quiet", "--tls-verify=false", image]);
+        let pull = ["pull", "--quiet", "--tls-verify=false", "--registry-timeout=1", image];
+        let said = gaufre.fails(125, &pull);
+        assert_eq!(said.matches("Error:").count(), 1, "{said}");
         assert!(said.starts_with("Error: "), "{said}");
         assert!(said.lines().count() <= 6, "more than an error and a hint: {said}");
 
@@ -25,8 +27,8 @@ mod tests {
         let more = size_bytes(gaufre.dir()).saturating_sub(before);
         assert!(more < 1_000_000, "{more} bytes stayed behind");
         gaufre.ok(&["system", "check"]);
-        let image = gaufre.pull(&Registry::with_images(), "base");
-        assert_eq!(gaufre.ok(&["run", "--rm", "--network=none", &image, "echo", "sound"]), "sound\n");
+        let image = Crafted::busybox().load(&gaufre, "example.com/sound:1");
+        assert_eq!(gaufre.ok(&["run", "--rm", "--network=none", image, "echo", "sound"]), "sound\n");
         said
     }
 
@@ -118,6 +120,30 @@ mod tests {
         let port = gaufre_tests::free_port();
         let said = refused_from(&format!("127.0.0.1:{port}/base:latest"));
         assert!(said.contains(&format!("127.0.0.1:{port}")), "{said}");
+    }
+
+    #[test]
+    fn a_registry_that_never_answers_is_given_up_and_named() {
+        let said = refused(Fault::Hangs);
+        assert!(said.contains("127.0.0.1") && said.contains("hint: "), "{said}");
+        assert!(said.contains("answer") || said.contains("silent") || said.contains("nothing"), "{said}");
+    }
+
+    #[test]
+    fn a_registry_that_falls_silent_in_the_middle_of_a_layer_is_given_up_and_named() {
+        let said = refused(Fault::Stalls);
+        assert!(said.contains("127.0.0.1") && said.contains("hint: "), "{said}");
+        assert!(said.contains("answer") || said.contains("silent") || said.contains("nothing"), "{said}");
+    }
+
+    #[test]
+    fn a_silence_that_may_not_be_is_refused() {
+        let gaufre = Gaufre::new();
+        for seconds in ["0", "-1", "soon", "99999999999"] {
+            let option = format!("--registry-timeout={seconds}");
+            let said = gaufre.fails(125, &["pull", &option, "127.0.0.1:1/base"]);
+            assert!(said.contains("registry-timeout"), "{said}");
+        }
     }
 
     #[test]

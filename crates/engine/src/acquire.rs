@@ -6,6 +6,7 @@ use gaufre_image::{DecompressError, Image, Layer, LayerError, LayerSource, decom
 use gaufre_store::{AddLayerError, ImageRecord, LayerInfo, LayerLimits, Lease, Store};
 use oci_spec::image::Digest;
 use std::collections::BTreeSet;
+use std::error::Error;
 use std::io::Read;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -59,10 +60,26 @@ pub enum AcquireError {
 impl Failure for AcquireError {
     fn hint(&self) -> Option<String> {
         match self {
-            Self::Unpack { source, .. } => source.hint().map(ToOwned::to_owned),
+            Self::Unpack { source, .. } => {
+                source.hint().or_else(|| broken_off(&**source)).map(ToOwned::to_owned)
+            }
             _ => None,
         }
     }
+}
+
+/// What helps where a registry did not send a layer to its end. The store knows of readers only, which fail by I/O
+/// errors.
+fn broken_off(error: &(dyn Error + 'static)) -> Option<&'static str> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(LayerError::Interrupted { .. } | LayerError::Truncated { .. }) = error.downcast_ref() {
+            return Some("pull it again; if the registry is only slow, give it time with --registry-timeout");
+        }
+        let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        next = inner.map(|inner| inner as &(dyn Error + 'static)).or_else(|| error.source());
+    }
+    None
 }
 
 /// Fetches and unpacks the layers that are missing, then registers the image under `names`. All of it or nothing.

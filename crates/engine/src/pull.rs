@@ -7,9 +7,10 @@ use crate::progress::PullProgress;
 use crate::settings::{PullPolicy, RegistryAccess};
 use gaufre_image::{
     Credentials, NewRegistryError, Platform, RegistriesConf, RegistriesConfError, Registry, RegistryOptions,
-    ResolveError,
+    ResolveError, Timeouts,
 };
 use gaufre_store::ImageError;
+use std::time::Duration;
 
 /// What to pull, and how.
 #[derive(Debug, Clone, Default)]
@@ -85,6 +86,10 @@ impl Failure for PullError {
             Self::Open(error) => error.hint(),
             Self::Resolve { source, .. } => source.hint().map(ToOwned::to_owned),
             Self::Acquire { source, .. } => source.hint(),
+            Self::Index { source, .. } => match &**source {
+                ImageError::Index(error) => Some(error.hint().to_owned()),
+                _ => None,
+            },
             Self::NotHere(name) => Some(format!("Fetch it first: gaufre pull {name}")),
             _ => None,
         }
@@ -158,6 +163,13 @@ fn options(access: &RegistryAccess, registries: RegistriesConf) -> RegistryOptio
             .clone()
             .map(|(username, password)| Credentials::parse(&format!("{username}:{password}"))),
         registries,
+        timeouts: access.timeout_s.map_or_else(Timeouts::default, timeouts),
         ..RegistryOptions::default()
     }
+}
+
+/// A registry may be silent for so long (seconds); a connection is never waited for longer than usual.
+fn timeouts(seconds: u32) -> Timeouts {
+    let silence = Duration::from_secs(seconds.into());
+    Timeouts { connect: Timeouts::default().connect.min(silence), response: silence, idle: silence }
 }

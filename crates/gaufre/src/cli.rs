@@ -1,6 +1,6 @@
 //! The command line: what there is to say, before anything is done.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Parser, Subcommand};
 use gaufre_engine::{Engine, EngineOptions};
@@ -60,8 +60,7 @@ impl Global {
             self.directory(self.root.as_ref(), "GAUFRE_ROOT"),
             self.directory(self.run.as_ref(), "GAUFRE_RUN"),
         ];
-        // The engine makes what is missing.
-        let unusable = named.iter().flatten().any(|dir| !dir.is_dir());
+        let unusable = named.iter().flatten().any(|dir| !is_usable(dir));
         unusable.then_some("Name writable directories with --root and --run.")
     }
 
@@ -143,6 +142,13 @@ impl Verb {
             Self::Demo(args) => verbs::demo::execute(args),
         }
     }
+}
+
+/// Whether it is a directory, or one can be made there: the engine makes what is missing.
+fn is_usable(dir: &Path) -> bool {
+    let there = dir.ancestors().find(|dir| dir.symlink_metadata().is_ok());
+    let above = there.unwrap_or(Path::new("."));
+    above.is_dir() && (above == dir || rustix::fs::access(above, rustix::fs::Access::WRITE_OK).is_ok())
 }
 
 #[cfg(test)]

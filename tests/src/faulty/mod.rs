@@ -34,6 +34,10 @@ pub enum Fault {
     BreaksOnce,
     /// The connection breaks in the middle of the layer and nobody listens any more.
     Dies,
+    /// The connection stays, and nothing ever comes.
+    Hangs,
+    /// In the middle of the layer nothing comes any more, however often it is asked for.
+    Stalls,
     /// The image is for another processor.
     Architecture,
     /// Every answer has this status.

@@ -17,6 +17,9 @@ pub(super) fn answer(shared: &Shared, mut stream: &TcpStream) -> io::Result<()> 
             "HTTP/1.1 {status} No\r\n{challenge}Content-Length: 0\r\nConnection: close\r\n\r\n"
         );
     }
+    if shared.fault == Fault::Hangs {
+        return until_the_client_goes(stream);
+    }
     let documents = &shared.documents;
     if request.path == "/v2/" {
         return whole(stream, &request, "application/json", b"{}");
@@ -67,13 +70,22 @@ fn layer(shared: &Shared, mut stream: &TcpStream, request: &Request) -> io::Resu
     )?;
     let end = match shared.fault {
         Fault::BreaksOnce if before == 0 => middle,
+        Fault::Stalls => middle,
         Fault::Dies => {
             shared.over.store(true, Ordering::SeqCst);
             middle
         }
         _ => bytes.len(),
     };
-    if request.head { Ok(()) } else { stream.write_all(&bytes[from.min(end)..end]) }
+    if request.head {
+        return Ok(());
+    }
+    stream.write_all(&bytes[from.min(end)..end])?;
+    if shared.fault == Fault::Stalls { until_the_client_goes(stream) } else { Ok(()) }
+}
+
+fn until_the_client_goes(mut stream: &TcpStream) -> io::Result<()> {
+    io::copy(&mut stream, &mut io::sink()).map(drop)
 }
 
 struct Request {

@@ -1,4 +1,4 @@
-//! `--tls-verify`, `--cert-dir`, `--authfile`, `--creds`: how a registry is reached.
+//! `--tls-verify`, `--cert-dir`, `--authfile`, `--creds`, `--registry-timeout`: how a registry is reached.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -16,6 +16,8 @@ pub struct RegistryAccess {
     pub auth_file: Option<PathBuf>,
     /// User and password.
     pub creds: Option<(String, String)>,
+    /// How long the registry may be silent (seconds), when not for the usual time.
+    pub timeout_s: Option<u32>,
 }
 
 // A password must not reach a log through a debug print.
@@ -26,6 +28,7 @@ impl fmt::Debug for RegistryAccess {
             .field("cert_dir", &self.cert_dir)
             .field("auth_file", &self.auth_file)
             .field("creds", &self.creds.as_ref().map(|(user, _)| (user, "***")))
+            .field("timeout_s", &self.timeout_s)
             .finish()
     }
 }

@@ -26,6 +26,11 @@ pub(crate) struct RegistryArgs {
     /// Credentials for the registry
     #[arg(long, value_name = "USER:PASSWORD", value_parser = parse_credentials)]
     creds: Option<(String, String)>,
+
+    /// Seconds that the registry may be silent before a request is
+    /// repeated, and in the end given up [default: 30]
+    #[arg(long, value_name = "S", value_parser = clap::value_parser!(u32).range(1..=3600))]
+    registry_timeout: Option<u32>,
 }
 
 impl RegistryArgs {
@@ -36,6 +41,7 @@ impl RegistryArgs {
             cert_dir: self.cert_dir.clone(),
             auth_file: self.authfile.clone(),
             creds: self.creds.clone(),
+            timeout_s: self.registry_timeout,
         }
     }
 }
