@@ -33,6 +33,23 @@ impl Certificate {
         Self { dir }
     }
 
+    /// Puts the authority's certificate into `dir`, with a client's certificate and key from it, as certs.d has them.
+    pub fn for_client(&self, dir: &Path) {
+        let openssl =
+            |arguments: &str| run(tool("openssl").args(arguments.split(' ')).current_dir(self.dir.path()));
+        openssl("req -newkey rsa:2048 -nodes -subj /CN=baker -keyout client.key -out client.csr");
+        openssl("x509 -req -in client.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 -out client.cert");
+        std::fs::create_dir_all(dir).expect("a folder");
+        for name in ["ca.crt", "client.cert", "client.key"] {
+            std::fs::copy(self.dir.path().join(name), dir.join(name)).expect("a copied file");
+        }
+    }
+
+    /// The authority's certificate.
+    pub fn authority(&self) -> PathBuf {
+        self.dir.path().join("ca.crt")
+    }
+
     /// The server's certificate.
     pub fn server(&self) -> PathBuf {
         self.dir.path().join("server.crt")

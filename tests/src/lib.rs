@@ -25,6 +25,7 @@ mod gaufre;
 mod http;
 mod registry;
 mod started;
+mod token_issuer;
 mod tool;
 mod witness;
 
@@ -36,5 +37,6 @@ pub use gaufre::{Gaufre, Said};
 pub use http::{free_port, get};
 pub use registry::{Access, Registry};
 pub use started::Started;
+pub use token_issuer::TokenIssuer;
 pub use tool::{run, tool, until};
 pub use witness::Witness;

@@ -2,6 +2,7 @@
 
 use crate::certificate::Certificate;
 use crate::started::Started;
+use crate::token_issuer::TokenIssuer;
 use crate::tool::{run, tool, until};
 use crate::{cache_dir, images};
 use std::fs::{self, File};
@@ -16,6 +17,10 @@ pub enum Access {
     Open,
     /// HTTPS with a certificate that no system trusts, and a user and password asked for.
     Guarded(Certificate),
+    /// The same HTTPS, for those who have a certificate of the same authority.
+    Mutual(Certificate),
+    /// Plain HTTP, for those who have a token of this issuer's.
+    Token(TokenIssuer),
 }
 
 /// A running registry, ended when dropped.
@@ -43,6 +48,16 @@ impl Registry {
         Self::start(&prepared(), true, Access::Guarded(Certificate::new()))
     }
 
+    /// One that asks its clients for a certificate of its own authority.
+    pub fn mutual() -> Self {
+        Self::start(&prepared(), true, Access::Mutual(Certificate::new()))
+    }
+
+    /// One that asks for a token, which is given for a refresh token.
+    pub fn with_tokens() -> Self {
+        Self::start(&prepared(), true, Access::Token(TokenIssuer::new()))
+    }
+
     /// An empty registry that takes what is pushed.
     pub fn empty() -> Self {
         let dir = tempfile::tempdir().expect("a temporary folder");
@@ -67,8 +82,20 @@ impl Registry {
     /// If it is not guarded.
     pub fn certificate(&self) -> &Certificate {
         match &self.access {
-            Access::Guarded(certificate) => certificate,
-            Access::Open => panic!("this registry has no certificate"),
+            Access::Guarded(certificate) | Access::Mutual(certificate) => certificate,
+            Access::Open | Access::Token(_) => panic!("this registry has no certificate"),
+        }
+    }
+
+    /// Who gives the tokens for it.
+    ///
+    /// # Panics
+    ///
+    /// If it asks for none.
+    pub fn issuer(&self) -> &TokenIssuer {
+        match &self.access {
+            Access::Token(issuer) => issuer,
+            _ => panic!("this registry asks for no token"),
         }
     }
 
@@ -124,6 +151,21 @@ fn configuration(dir: &Path, storage: &Path, read_only: bool, access: &Access) -
         yaml.push_str("  maintenance:\n    readonly:\n      enabled: true\n");
     }
     yaml.push_str("http:\n  addr: 127.0.0.1:0\n");
+    if let Access::Mutual(certificate) = access {
+        yaml.push_str(&format!(
+            "  tls:\n    certificate: {}\n    key: {}\n    clientcas:\n      - {}\n",
+            certificate.server().display(),
+            certificate.key().display(),
+            certificate.authority().display()
+        ));
+    }
+    if let Access::Token(issuer) = access {
+        yaml.push_str(&format!(
+            "auth:\n  token:\n    realm: {}\n    service: waffles\n    issuer: bakery\n    rootcertbundle: {}\n",
+            issuer.realm(),
+            issuer.certificate().display()
+        ));
+    }
     if let Access::Guarded(certificate) = access {
         let users = dir.join("htpasswd");
         let line = run(tool("htpasswd").args(["-Bbn", Registry::USER, Registry::PASSWORD]));

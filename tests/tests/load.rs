@@ -2,7 +2,8 @@
 
 #[cfg(test)]
 mod tests {
-    use gaufre_tests::{Gaufre, Registry, images, run, tool};
+    use gaufre_tests::{Crafted, Gaufre, Registry, images, run, tool};
+    use serde_json::{Value, json};
     use std::path::Path;
     use std::process::Command;
 
@@ -59,6 +60,40 @@ mod tests {
             "piped",
         ]);
         assert_eq!(said, "piped\n");
+    }
+
+    /// Docker since 25 saves an OCI layout with a manifest.json of the older form in it.
+    #[test]
+    fn what_docker_saves_is_loaded_by_either_of_its_two_forms() {
+        let image = Crafted::busybox();
+        let layout = image.layout("1");
+        let read = |path: &str| -> Value {
+            serde_json::from_slice(&std::fs::read(layout.join(path)).unwrap()).unwrap()
+        };
+        let blob = |descriptor: &Value| {
+            format!("blobs/sha256/{}", descriptor["digest"].as_str().unwrap().trim_start_matches("sha256:"))
+        };
+        let mut index = read("index.json");
+        index["manifests"][0]["annotations"]["io.containerd.image.name"] = json!("docker.io/mine/saved:1");
+        let manifest = read(&blob(&index["manifests"][0]));
+        let layers: Vec<String> = manifest["layers"].as_array().unwrap().iter().map(blob).collect();
+        let older =
+            json!([{"Config": blob(&manifest["config"]), "RepoTags": ["mine/saved:1"], "Layers": layers}]);
+        std::fs::write(layout.join("index.json"), index.to_string()).unwrap();
+        std::fs::write(layout.join("manifest.json"), older.to_string()).unwrap();
+        for without in ["none", "index.json", "manifest.json"] {
+            let gaufre = Gaufre::new();
+            let archive = gaufre.dir().join("saved.tar");
+            let mut tar = tool("tar");
+            tar.arg(format!("--exclude=./{without}")).arg("-cf").arg(&archive).arg("-C").arg(layout);
+            run(tar.arg("."));
+            let archive = archive.to_str().unwrap();
+            let said = gaufre.ok(&["load", "--input", archive]);
+            assert_eq!(said, "Loaded image: docker.io/mine/saved:1\n", "without {without}");
+            let command = ["run", "--rm", "--network=none", "--pull=never", "mine/saved:1", "echo", "loaded"];
+            assert_eq!(gaufre.ok(&command), "loaded\n");
+            assert_eq!(gaufre.ok(&["images", "--quiet"]).lines().count(), 1);
+        }
     }
 
     #[test]

@@ -7,7 +7,8 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::{ClientConfig, DigitallySignedStruct, InconsistentKeys, RootCertStore, SignatureScheme};
 
 /// Why certificates cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -72,6 +73,8 @@ pub(super) fn client_config(
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .map_err(refused)?;
+    let client = extra.client.map(|(chain, key)| certified(chain, key, &provider)).transpose();
+    let client = client.map_err(refused)?;
     let builder = if verify {
         let mut roots = RootCertStore::empty();
         // A machine without certificate authorities still reaches registries that --cert-dir vouches for.
@@ -83,9 +86,23 @@ pub(super) fn client_config(
     } else {
         builder.dangerous().with_custom_certificate_verifier(Arc::new(AcceptAny(provider)))
     };
-    match extra.client {
-        None => Ok(builder.with_no_client_auth()),
-        Some((chain, key)) => builder.with_client_auth_cert(chain, key).map_err(refused),
+    Ok(match client {
+        None => builder.with_no_client_auth(),
+        Some(client) => builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(client))),
+    })
+}
+
+/// A client's certificate with its key. Those that `openssl x509 -req` makes when no extensions are asked for have
+/// version 1, which rustls does not read: whether such a one fits its key and is good is for the server to say.
+fn certified(
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+    provider: &CryptoProvider,
+) -> Result<CertifiedKey, rustls::Error> {
+    let client = CertifiedKey::new(chain, provider.key_provider.load_private_key(key)?);
+    match client.keys_match() {
+        Err(error @ rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch)) => Err(error),
+        _ => Ok(client),
     }
 }
 
