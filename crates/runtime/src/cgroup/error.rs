@@ -58,6 +58,16 @@ pub enum CgroupError {
         #[source]
         source: io::Error,
     },
+    /// More is in use than the new limit allows (`memory.checkBeforeUpdate`).
+    #[error("could not apply {field}: {usage_bytes} bytes are in use, more than {limit_bytes}")]
+    InUse {
+        /// The field of the configuration.
+        field: String,
+        /// The limit asked for.
+        limit_bytes: u64,
+        /// What is in use.
+        usage_bytes: u64,
+    },
     /// The device rules are refused.
     #[error("could not apply linux.resources.devices to {}", path.display())]
     Devices {

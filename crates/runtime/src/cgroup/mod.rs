@@ -4,10 +4,14 @@
 //! stored (serde) and used again by another process: nothing but the directories is its state.
 
 mod control;
+mod convert;
 mod devices;
 mod ebpf;
 mod error;
+mod files;
+mod freezer;
 mod layout;
+mod manager;
 mod remove;
 mod setting;
 mod stats;
@@ -23,10 +27,16 @@ use oci_spec::runtime::LinuxResources;
 use rustix::fs::{Mode, OFlags};
 use serde::{Deserialize, Serialize};
 
+use files::Files;
+
 pub use devices::default_rules as default_device_rules;
 pub use error::CgroupError;
 pub use layout::Layout;
-pub use stats::Stats;
+pub use manager::CgroupManager;
+pub use stats::{
+    BlockIo, BlockIoEntry, Cpu, CpuSet, CpuUsage, HugePages, Memory, MemoryEntry, MemoryEvents, Pids,
+    Pressure, PressureLine, Stats, Throttling,
+};
 
 /// A control group of one sandbox.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,7 +91,7 @@ impl Cgroup {
     /// # Errors
     /// A directory that cannot be made, or a limit that cannot be applied: the error names the field.
     pub fn create(&self, resources: Option<&LinuxResources>) -> Result<(), CgroupError> {
-        let made = self.make_dirs().and_then(|()| match resources {
+        let made = self.make_dirs(resources).and_then(|()| match resources {
             Some(resources) => self.apply(resources),
             None => Ok(()),
         });
@@ -94,10 +104,10 @@ impl Cgroup {
 
     /// The parent of the group may be removed while we make it, by one who found it empty: that one is done in a
     /// moment, and a further try succeeds.
-    fn make_dirs(&self) -> Result<(), CgroupError> {
+    fn make_dirs(&self, resources: Option<&LinuxResources>) -> Result<(), CgroupError> {
         let mut tries_left = 10;
         loop {
-            match self.try_make_dirs() {
+            match self.try_make_dirs(resources) {
                 Err(CgroupError::Make { source, .. })
                     if source.kind() == ErrorKind::NotFound && tries_left > 0 =>
                 {
@@ -108,9 +118,9 @@ impl Cgroup {
         }
     }
 
-    fn try_make_dirs(&self) -> Result<(), CgroupError> {
+    fn try_make_dirs(&self, resources: Option<&LinuxResources>) -> Result<(), CgroupError> {
         if let Some(dir) = &self.unified {
-            v2::make(dir, &self.name, self.legacy.is_empty())?;
+            v2::make(dir, &self.name, self.legacy.is_empty(), resources)?;
         }
         for hierarchy in &self.legacy {
             v1::make(&hierarchy.dir, &self.name, &hierarchy.controllers)?;
@@ -118,15 +128,20 @@ impl Cgroup {
         Ok(())
     }
 
-    /// Applies limits to an existing group.
+    /// Changes the limits of an existing group: what `resources` does not name stays as it is.
     ///
     /// # Errors
-    /// As for [`Cgroup::create`].
-    pub fn apply(&self, resources: &LinuxResources) -> Result<(), CgroupError> {
+    /// As for [`Cgroup::create`]. What was applied before the failure stays.
+    pub fn update(&self, resources: &LinuxResources) -> Result<(), CgroupError> {
+        self.apply(resources)
+    }
+
+    fn apply(&self, resources: &LinuxResources) -> Result<(), CgroupError> {
         let settings = if self.is_v2() { v2::settings(resources)? } else { v1::settings(resources)? };
-        for setting in settings {
-            setting.write(self.controller_dir(setting.controller))?;
+        if let (true, Some(dir), Some(memory)) = (self.is_v2(), &self.unified, resources.memory()) {
+            v2::check_usage(dir, memory)?;
         }
+        setting::write_all(self, &settings)?;
         if let (true, Some(dir), Some(rules)) = (self.is_v2(), &self.unified, resources.devices()) {
             ebpf::attach(dir, rules)?;
         }
@@ -214,19 +229,27 @@ impl Cgroup {
     }
 }
 
+/// The processes in `dir` and, where it has sub-groups, in those.
 fn collect_procs(dir: &Path, pids: &mut Vec<i32>) -> Result<(), CgroupError> {
-    let wrap = |source| CgroupError::Read { path: dir.to_owned(), source };
-    match fs::read_to_string(dir.join("cgroup.procs")) {
+    let found = Files::open(dir).and_then(|files| files.text("cgroup.procs"));
+    match found {
         Ok(text) => pids.extend(text.lines().filter_map(|line| line.parse::<i32>().ok())),
-        // A threaded v2 sub-group refuses to list processes; they are listed by its ancestor.
-        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Unsupported) => return Ok(()),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
         Err(error) if error.raw_os_error() == Some(libc::ENODEV) => return Ok(()),
-        Err(error) => return Err(wrap(error)),
+        // A threaded v2 sub-group refuses to list processes; they are listed by its ancestor.
+        Err(error) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => return Ok(()),
+        Err(source) => return Err(CgroupError::Read { path: dir.to_owned(), source }),
     }
-    for entry in fs::read_dir(dir).map_err(wrap)?.flatten() {
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            collect_procs(&entry.path(), pids)?;
-        }
+    children(dir).into_iter().try_for_each(|child| collect_procs(&child, pids))
+}
+
+/// The sub-groups of a group: most have none, which the count of links says without a look through all its files.
+fn children(dir: &Path) -> Vec<PathBuf> {
+    use std::os::unix::fs::MetadataExt;
+    if fs::symlink_metadata(dir).is_ok_and(|meta| meta.nlink() <= 2) {
+        return Vec::new();
     }
-    Ok(())
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    let dirs = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+    dirs.map(|entry| entry.path()).collect()
 }

@@ -11,6 +11,24 @@ use super::{Cgroup, CgroupError};
 const PATIENCE: Duration = Duration::from_secs(5);
 
 impl Cgroup {
+    /// Kills what is left in the group and removes it. A group without processes, the usual case, costs one rmdir(2)
+    /// for each of its directories. A group that is gone already is success.
+    ///
+    /// # Errors
+    /// See [`Cgroup::kill_all`] and [`Cgroup::delete`].
+    pub fn destroy(&self) -> Result<(), CgroupError> {
+        let removed = |dir: &Path| match fs::remove_dir(dir) {
+            Ok(()) => true,
+            Err(error) => error.kind() == ErrorKind::NotFound,
+        };
+        // Each is tried: not `all`, which would end at the first that is in use.
+        if self.dirs().filter(|dir| !removed(dir)).count() == 0 {
+            return Ok(());
+        }
+        self.kill_all()?;
+        self.delete()
+    }
+
     /// Removes the group and the sub-groups that the sandbox made. A group that is gone already is success.
     ///
     /// All directories are tried, whatever fails.
@@ -47,8 +65,7 @@ fn remove(dir: &Path, deadline: Instant) -> io::Result<()> {
 
 /// Removes what can be removed below `dir`; what cannot shows in the next attempt on `dir` itself.
 fn remove_children(dir: &Path, deadline: Instant) {
-    let Ok(entries) = fs::read_dir(dir) else { return };
-    for entry in entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
-        let _ = remove(&entry.path(), deadline);
+    for child in super::children(dir) {
+        let _ = remove(&child, deadline);
     }
 }
