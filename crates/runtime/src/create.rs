@@ -7,7 +7,7 @@ use oci_spec::runtime::{LinuxNamespaceType, Spec};
 use rustix::fs::{Mode, OFlags};
 use rustix::process::Pid;
 
-use crate::cgroup::{Cgroup, CgroupError};
+use crate::cgroup::{Cgroup, CgroupError, CgroupManager};
 use crate::gate::{self, Message};
 use crate::init::{self, InitPlan};
 use crate::namespaces::{BornInto, NamespacePlan, Target};
@@ -42,6 +42,19 @@ pub struct CreateRequest<'a> {
     /// A listening SEQPACKET socket on which another process starts the sandbox (see [`crate::start_at`]). None: the
     /// caller starts it through [`Created::start`], and a sandbox whose caller ends before that ends too.
     pub start_socket: Option<BorrowedFd<'a>>,
+    /// What a caller may wish for beside the configuration.
+    pub options: CreateOptions,
+}
+
+/// What a caller may wish for beside the configuration. The default is what everybody should have.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CreateOptions {
+    /// Who makes the cgroup, if anybody.
+    pub cgroup_manager: CgroupManager,
+    /// Enter the root by chroot(2), for a host whose own root is the initial ramdisk, where pivot_root(2) cannot be.
+    pub no_pivot: bool,
+    /// Leave the workload in the caller's session keyring.
+    pub no_new_keyring: bool,
 }
 
 /// Where the root file system comes from.
@@ -90,10 +103,11 @@ pub fn create(request: CreateRequest<'_>) -> Result<Created, CreateError> {
         return Err(CreateError::Threads);
     }
     spec::check(request.spec)?;
-    let cgroup = cgroup_of(request.id, request.spec)?;
+    let cgroup = cgroup_of(request.id, request.spec, request.options.cgroup_manager)?;
     // The root comes first: mounts are listed to the container in the order in which they were made.
     let rootfs = open_root(request.rootfs, request.spec, request.bundle)?;
-    let parts = Parts::prepare(request.spec, request.bundle, request.stdio, rootfs)?;
+    let mut parts = Parts::prepare(request.spec, request.bundle, request.stdio, rootfs)?;
+    parts.process.new_keyring = !request.options.no_new_keyring;
     let linux = request.spec.linux().as_ref();
     if cgroup.exists() && !cgroup.procs()?.is_empty() {
         return Err(StepError::rule(format!("the cgroup {} is in use", cgroup.name().display())).into());
@@ -101,7 +115,7 @@ pub fn create(request: CreateRequest<'_>) -> Result<Created, CreateError> {
     cgroup.create(linux.and_then(|linux| linux.resources().as_ref()))?;
     let ends =
         Ends { stdio: request.stdio, preserve_fds: request.preserve_fds, start_socket: request.start_socket };
-    let made = spawn(request.id, request.spec, parts, &cgroup, ends);
+    let made = spawn(request.id, request.spec, parts, &cgroup, ends, request.options.no_pivot);
     if made.is_err() {
         // The process, if there was one, is dead and reaped. The first failure is the one to report.
         let _ = cgroup.kill_all();
@@ -111,12 +125,12 @@ pub fn create(request: CreateRequest<'_>) -> Result<Created, CreateError> {
     Ok(Created::new(pid, pidfd, channel, console_master, cgroup))
 }
 
-/// The group that `request` names: known before anything is made, so that a caller can note it down first.
+/// The group that `spec` names: known before anything is made, so that a caller can note it down first.
 ///
 /// # Errors
 /// See [`Cgroup::at`].
-pub fn cgroup_of(id: &str, spec: &Spec) -> Result<Cgroup, CgroupError> {
-    Cgroup::at(&path_of(id, spec))
+pub fn cgroup_of(id: &str, spec: &Spec, manager: CgroupManager) -> Result<Cgroup, CgroupError> {
+    Cgroup::managed(manager, &path_of(id, spec))
 }
 
 fn path_of(id: &str, spec: &Spec) -> PathBuf {
@@ -204,7 +218,14 @@ struct Ends<'a> {
     start_socket: Option<BorrowedFd<'a>>,
 }
 
-fn spawn(id: &str, spec: &Spec, parts: Parts, cgroup: &Cgroup, ends: Ends<'_>) -> Result<Made, CreateError> {
+fn spawn(
+    id: &str,
+    spec: &Spec,
+    parts: Parts,
+    cgroup: &Cgroup,
+    ends: Ends<'_>,
+    no_pivot: bool,
+) -> Result<Made, CreateError> {
     let root = spec.root().as_ref();
     let linux = spec.linux().as_ref().ok_or(SpecError::Missing { field: "linux" })?;
     let Parts { rootfs, namespaces, mounts, devices, sysctls, process, root_propagation, null, proc } = parts;
@@ -214,6 +235,7 @@ fn spawn(id: &str, spec: &Spec, parts: Parts, cgroup: &Cgroup, ends: Ends<'_>) -
         rootfs,
         root_read_only: root.and_then(oci_spec::runtime::Root::readonly).unwrap_or(false),
         root_propagation,
+        no_pivot,
         mounts,
         devices,
         masked: linux.masked_paths().as_deref().unwrap_or_default(),

@@ -123,6 +123,15 @@ impl Created {
         Ok(Running { pid, pidfd, console_master, cgroup })
     }
 
+    /// Lets go of a sandbox that was made with a start socket and is noted down: it waits there from here on. Until
+    /// this word it ends if the caller does.
+    ///
+    /// # Errors
+    /// The process has ended.
+    pub fn leave(self) -> std::io::Result<()> {
+        Ok(gate::send_go(self.channel.as_fd())?)
+    }
+
     /// Kills the process that waits, reaps it and removes the cgroup.
     ///
     /// # Errors

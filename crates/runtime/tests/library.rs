@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use gaufre_runtime::{
-    CreateRequest, ExecRequest, Exit, Rootfs, StartError, Stdio, Streams, create, exec, kill,
+    CreateOptions, CreateRequest, ExecRequest, Exit, Rootfs, StartError, Stdio, Streams, create, exec, kill,
     spec::default_spec, wait,
 };
 use oci_spec::runtime::Spec;
@@ -37,6 +37,7 @@ fn a_detached_overlay_becomes_the_root_and_leaves_the_lower_layer_alone(dir: &Pa
         stdio: Stdio::Streams(streams),
         preserve_fds: &[],
         start_socket: None,
+        options: CreateOptions::default(),
     };
     let created = create(request).unwrap();
     assert_ne!(
@@ -101,6 +102,7 @@ fn request<'a>(id: &'a str, spec: &'a Spec, dir: &'a Path, name: &str) -> Create
         stdio: Stdio::inherit(),
         preserve_fds: &[],
         start_socket: None,
+        options: CreateOptions::default(),
     }
 }
 

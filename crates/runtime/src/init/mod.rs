@@ -10,7 +10,7 @@ use oci_spec::runtime::LinuxNamespaceType;
 use rustix::fs::Mode;
 
 use crate::cgroup::{Cgroup, Entrance};
-use crate::gate::{StartGate, send_failed, send_ready};
+use crate::gate::{self, Message, StartGate, send_failed, send_ready};
 use crate::namespaces::NamespacePlan;
 use crate::process::plan::ProcessPlan;
 use crate::process::stdio::{Kept, Stdio};
@@ -33,6 +33,7 @@ pub(crate) struct InitPlan<'a> {
     pub(crate) root_read_only: bool,
     /// `MS_*` and whether it reaches the mounts below.
     pub(crate) root_propagation: Option<(u64, bool)>,
+    pub(crate) no_pivot: bool,
     pub(crate) mounts: Vec<MountPlan>,
     /// None: /dev is the host's, by the configuration's own wish, and is left alone.
     pub(crate) devices: Option<Vec<DevicePlan>>,
@@ -55,10 +56,10 @@ pub(crate) fn run(plan: InitPlan<'_>, setup: OwnedFd, gate: Option<OwnedFd>) -> 
         Err(error) => fail(Some(setup.as_fd()), &error),
     };
     let gate = match gate {
-        Some(listener) => {
-            drop(setup);
-            StartGate::Listener(listener)
-        }
+        Some(listener) => match await_leave(setup) {
+            Ok(()) => StartGate::Listener(listener),
+            Err(error) => fail(None, &error),
+        },
         None => StartGate::Channel(setup),
     };
     match gate.wait() {
@@ -67,6 +68,14 @@ pub(crate) fn run(plan: InitPlan<'_>, setup: OwnedFd, gate: Option<OwnedFd>) -> 
             fail(channel.as_ref().map(AsFd::as_fd), &error)
         }
         Err(error) => fail(None, &error),
+    }
+}
+
+/// Waits until the runtime has noted this process down. One that nobody knows of must not wait for its start.
+fn await_leave(setup: OwnedFd) -> Result<(), StepError> {
+    match gate::receive(setup.as_fd()).step(|| "could not hear from the runtime")? {
+        Message::Go => Ok(()),
+        _ => Err(StepError::rule("the runtime ended before it noted the sandbox down")),
     }
 }
 
@@ -114,7 +123,11 @@ fn build(plan: InitPlan<'_>, channel: BorrowedFd<'_>) -> Result<(Kept, ProcessPl
     if plan.root_read_only {
         masks::make_root_read_only(&root)?;
     }
-    pivot::enter(&root)?;
+    if plan.no_pivot {
+        pivot::enter_by_chroot(&root)?;
+    } else {
+        pivot::enter(&root)?;
+    }
     if let Some((kind, recursive)) = plan.root_propagation {
         pivot::set_propagation(&root, kind, recursive)?;
     }

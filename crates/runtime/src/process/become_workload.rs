@@ -29,7 +29,9 @@ pub(crate) fn prepare(plan: &ProcessPlan, kept: &stdio::Kept) -> Result<(), Step
     if let Some(domain) = plan.personality {
         sys::exec::set_personality(domain).step(|| "could not set linux.personality")?;
     }
-    leave_session_keyring()?;
+    if plan.new_keyring {
+        leave_session_keyring()?;
+    }
     enter_cwd(plan)?;
     kept.give_pipes_to(plan.uid, plan.gid)?;
     plan.capabilities.drop_bounding()?;

@@ -27,6 +27,8 @@ pub(crate) struct ProcessPlan {
     pub(crate) io_priority: Option<i32>,
     pub(crate) personality: Option<u32>,
     pub(crate) filter: Option<Filter>,
+    /// A session keyring of its own, rather than the caller's.
+    pub(crate) new_keyring: bool,
     /// Rows and columns.
     pub(crate) console_size: Option<(u16, u16)>,
 }
@@ -72,6 +74,7 @@ impl ProcessPlan {
                 .transpose()?,
             personality: personality.map(personality_number),
             filter: seccomp.map(crate::seccomp::compile).transpose()?,
+            new_keyring: true,
             console_size: process
                 .console_size()
                 .as_ref()

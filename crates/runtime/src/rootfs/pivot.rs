@@ -30,6 +30,14 @@ pub(crate) fn enter(root: &Root) -> Result<(), StepError> {
     rustix::process::chdir("/").step(|| "could not enter the new root")
 }
 
+/// As [`enter`] where the host's root is the initial ramdisk, which pivot_root(2) cannot put away. The root file system
+/// is stacked over `/` already, so that nothing of what is below it can be reached by name.
+pub(crate) fn enter_by_chroot(root: &Root) -> Result<(), StepError> {
+    rustix::process::fchdir(root).step(|| "could not enter the root file system")?;
+    rustix::process::chroot(".").step(|| "could not make the root file system the root")?;
+    rustix::process::chdir("/").step(|| "could not enter the new root")
+}
+
 /// Sets the propagation of the sandbox's own root mount: the configuration's `linux.rootfsPropagation`.
 pub(crate) fn set_propagation(root: &Root, kind: u64, recursive: bool) -> Result<(), StepError> {
     mount_setattr(root.as_fd(), recursive, &MountAttr::propagation(kind))

@@ -3,6 +3,9 @@
 mod defaults;
 mod strict;
 
+/// The version of the specification that this runtime follows.
+pub const OCI_VERSION: &str = "1.2.1";
+
 pub use defaults::{
     default_capabilities, default_linux, default_masked_paths, default_mounts, default_namespaces,
     default_readonly_paths, default_spec,

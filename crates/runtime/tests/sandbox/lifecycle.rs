@@ -13,9 +13,9 @@ fn a_sandbox_goes_through_its_states() {
     bundle.create();
     assert_eq!(bundle.status(), "created");
     assert!(!bundle.rootfs().join("started").exists());
-    assert_ne!(bundle.try_verb(&["delete", &bundle.id]).code, 0);
     bundle.must(&["start", &bundle.id]);
     assert_eq!(bundle.status(), "running");
+    assert_ne!(bundle.try_verb(&["delete", &bundle.id]).code, 0);
     eventually("the workload runs", || bundle.rootfs().join("started").exists());
     assert_ne!(bundle.try_verb(&["start", &bundle.id]).code, 0);
     bundle.must(&["kill", &bundle.id, "KILL"]);

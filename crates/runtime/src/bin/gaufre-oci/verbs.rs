@@ -95,9 +95,18 @@ impl Making {
         let config = fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))?;
         let spec: Spec =
             serde_json::from_slice(&config).map_err(|error| format!("{}: {error}", path.display()))?;
-        let cgroup = cgroup_of(id, &spec)?;
+        let cgroup = cgroup_of(id, &spec, Default::default())?;
         let preserved = preserved(args)?;
-        let state = State { id: id.to_owned(), bundle, cgroup, process: None };
+        let state = State {
+            id: id.to_owned(),
+            rootfs: bundle.join(spec.root().as_ref().map_or(Path::new(""), |root| root.path())),
+            bundle,
+            created: gaufre_runtime::state::now(),
+            annotations: spec.annotations().clone().unwrap_or_default().into_iter().collect(),
+            cgroup,
+            maker: Some(StateProcess::of(rustix::process::getpid())?),
+            process: None,
+        };
         state_dir.claim(&state, &config)?;
         Ok(Self { state_dir, state, spec, preserved })
     }
@@ -114,6 +123,7 @@ impl Making {
             stdio: if terminal { Stdio::Terminal } else { Stdio::inherit() },
             preserve_fds: &fds,
             start_socket: socket,
+            options: Default::default(),
         });
         let created = match created {
             Ok(created) => created,
@@ -160,6 +170,7 @@ fn create_verb(root: &Path, args: &Args) -> Outcome {
             return Err(error);
         }
     }
+    created.leave()?;
     Ok(0)
 }
 

@@ -1,0 +1,63 @@
+//! A process, recognisable after its id was reused.
+
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::os::fd::OwnedFd;
+
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use serde::{Deserialize, Serialize};
+
+/// A process's id and when it started: together they name one process for as long as the system is up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Process {
+    /// Its id in the runtime's PID namespace.
+    pub pid: i32,
+    /// When it started, in clock ticks since boot: field 22 of /proc/PID/stat.
+    pub start_ticks: u64,
+}
+
+impl Process {
+    /// Notes down a process that certainly exists, a child not yet waited for.
+    ///
+    /// # Errors
+    /// /proc does not show it.
+    pub fn of(pid: Pid) -> io::Result<Self> {
+        let pid = pid.as_raw_nonzero().get();
+        let (_, start_ticks) = stat(pid).ok_or(ErrorKind::NotFound)?;
+        Ok(Self { pid, start_ticks })
+    }
+
+    /// Opens the process if it is still that one and has not ended.
+    pub fn open(self) -> Option<OwnedFd> {
+        let pidfd = pidfd_open(Pid::from_raw(self.pid)?, PidfdFlags::empty()).ok()?;
+        // Read after opening: if it is the right one now, the descriptor is of the right one.
+        self.is_alive().then_some(pidfd)
+    }
+
+    /// Whether the process has not ended.
+    pub fn is_alive(self) -> bool {
+        stat(self.pid).is_some_and(|(ended, start_ticks)| start_ticks == self.start_ticks && !ended)
+    }
+}
+
+/// Whether a process has ended (a zombie), and when it started.
+fn stat(pid: i32) -> Option<(bool, u64)> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name in parentheses may hold anything: what counts is after the last one.
+    let mut fields = text.rsplit_once(')')?.1.split_ascii_whitespace();
+    let ended = matches!(fields.next()?, "Z" | "X");
+    Some((ended, fields.nth(18)?.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_is_known_by_its_start_too() {
+        let own = Process::of(rustix::process::getpid()).unwrap();
+        assert!(own.is_alive() && own.open().is_some());
+        let reused = Process { start_ticks: own.start_ticks + 1, ..own };
+        assert!(!reused.is_alive() && reused.open().is_none());
+    }
+}
