@@ -1,7 +1,7 @@
 //! create: from a bundle to a sandbox that only waits to be started.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use oci_spec::runtime::{LinuxNamespaceType, Spec};
 use rustix::fs::{Mode, OFlags};
@@ -130,12 +130,7 @@ pub fn create(request: CreateRequest<'_>) -> Result<Created, CreateError> {
 /// # Errors
 /// See [`Cgroup::at`].
 pub fn cgroup_of(id: &str, spec: &Spec, manager: CgroupManager) -> Result<Cgroup, CgroupError> {
-    Cgroup::managed(manager, &path_of(id, spec))
-}
-
-fn path_of(id: &str, spec: &Spec) -> PathBuf {
-    let named = spec.linux().as_ref().and_then(|linux| linux.cgroups_path().clone());
-    named.filter(|path| !path.as_os_str().is_empty()).unwrap_or_else(|| Path::new("gaufre").join(id))
+    Cgroup::managed(manager, id, spec)
 }
 
 /// What is decided and opened before anything is made.

@@ -104,6 +104,9 @@ pub enum CgroupError {
         #[source]
         source: io::Error,
     },
+    /// systemd could not make, change or end the group's scope.
+    #[error(transparent)]
+    Systemd(#[from] super::SystemdError),
     /// The group's processes do not end, or do not stop.
     #[error("the processes of the cgroup {} did not {what} in time", path.display())]
     Timeout {

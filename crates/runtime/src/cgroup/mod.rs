@@ -3,6 +3,7 @@
 //! A [`Cgroup`] is a name and the directories that belong to it, one for v2 or one for each v1 hierarchy. It can be
 //! stored (serde) and used again by another process: nothing but the directories is its state.
 
+mod below;
 mod control;
 mod convert;
 mod devices;
@@ -15,6 +16,7 @@ mod manager;
 mod remove;
 mod setting;
 mod stats;
+mod systemd;
 mod v1;
 mod v2;
 
@@ -37,6 +39,7 @@ pub use stats::{
     BlockIo, BlockIoEntry, Cpu, CpuSet, CpuUsage, HugePages, Memory, MemoryEntry, MemoryEvents, Pids,
     Pressure, PressureLine, Stats, Throttling,
 };
+pub use systemd::SystemdError;
 
 /// A control group of one sandbox.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,6 +50,9 @@ pub struct Cgroup {
     unified: Option<PathBuf>,
     /// The v1 directories with their controllers, on v1 and hybrid hosts.
     legacy: Vec<Hierarchy>,
+    /// The scope that it is the group of, where systemd makes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    scope: Option<systemd::Scope>,
 }
 
 /// One v1 hierarchy's directory of a group.
@@ -63,10 +69,14 @@ pub(crate) struct Entrance {
     pub(crate) unified: Option<OwnedFd>,
     /// The v1 `cgroup.procs` files, open for writing.
     pub(crate) legacy: Vec<OwnedFd>,
+    /// Whether the new process has to wait until it was taken in ([`Cgroup::admit`]).
+    pub(crate) awaits: bool,
 }
 
 impl Cgroup {
-    /// Names the group `path` of the configuration's `linux.cgroupsPath` on this host, making nothing.
+    /// Names the group `path`, making nothing. For a caller who may not write to the hierarchies' roots it is below the
+    /// caller's own group, in those hierarchies where that one is the caller's to write; where it is in none there is
+    /// no group, and a limit is refused by its name.
     ///
     /// # Errors
     /// A path with `..`, or a host without any cgroup file system at /sys/fs/cgroup.
@@ -77,12 +87,16 @@ impl Cgroup {
         if !plain || name.as_os_str().is_empty() {
             return Err(CgroupError::Name { path: path.to_owned() });
         }
+        let base = layout::writable_base(&layout);
+        let Some(base) = base else { return Ok(Self::none()) };
+        let legacy = if base.as_os_str().is_empty() { layout.legacy().collect() } else { Vec::new() };
+        let name = base.join(name);
         let unified = layout.unified().map(|root| root.join(&name));
-        let legacy = layout
-            .legacy()
+        let legacy = legacy
+            .into_iter()
             .map(|(controllers, root)| Hierarchy { controllers: controllers.to_vec(), dir: root.join(&name) })
             .collect();
-        Ok(Self { name, unified, legacy })
+        Ok(Self { name, unified, legacy, scope: None })
     }
 
     /// Makes the group's directories and applies `resources`, so that limits hold from the first process on.
@@ -91,6 +105,10 @@ impl Cgroup {
     /// # Errors
     /// A directory that cannot be made, or a limit that cannot be applied: the error names the field.
     pub fn create(&self, resources: Option<&LinuxResources>) -> Result<(), CgroupError> {
+        if self.scope.is_some() {
+            // It is made around its first process. What is wrong with the limits shows now.
+            return resources.map_or(Ok(()), |resources| v2::settings(resources).map(drop));
+        }
         let made = self.make_dirs(resources).and_then(|()| match resources {
             Some(resources) => self.apply(resources),
             None => Ok(()),
@@ -133,11 +151,22 @@ impl Cgroup {
     /// # Errors
     /// As for [`Cgroup::create`]. What was applied before the failure stays.
     pub fn update(&self, resources: &LinuxResources) -> Result<(), CgroupError> {
+        if let (Some(scope), Some(dir)) = (&self.scope, &self.unified) {
+            if let Some(memory) = resources.memory() {
+                v2::check_usage(dir, memory)?;
+            }
+            v2::settings(resources)?;
+            scope.update(resources)?;
+        }
         self.apply(resources)
     }
 
     fn apply(&self, resources: &LinuxResources) -> Result<(), CgroupError> {
-        let settings = if self.is_v2() { v2::settings(resources)? } else { v1::settings(resources)? };
+        let mut settings = if self.is_v2() { v2::settings(resources)? } else { v1::settings(resources)? };
+        if self.dirs().next().is_none() {
+            // Without a group there is no control of devices, nor need for it: who has none may make no device nodes.
+            settings.retain(|setting| setting.controller != "devices");
+        }
         if let (true, Some(dir), Some(memory)) = (self.is_v2(), &self.unified, resources.memory()) {
             v2::check_usage(dir, memory)?;
         }
@@ -154,11 +183,12 @@ impl Cgroup {
             rustix::fs::open(path, flags | OFlags::CLOEXEC, Mode::empty())
                 .map_err(|source| CgroupError::Enter { path: path.to_owned(), source: source.into() })
         };
-        let unified =
-            self.unified.as_deref().map(|dir| open(dir, OFlags::PATH | OFlags::DIRECTORY)).transpose()?;
+        let awaits = self.scope.is_some() && !self.exists();
+        let dir = self.unified.as_deref().filter(|_| !awaits);
+        let unified = dir.map(|dir| open(dir, OFlags::PATH | OFlags::DIRECTORY)).transpose()?;
         let legacy =
             self.legacy.iter().map(|hierarchy| open(&hierarchy.dir.join("cgroup.procs"), OFlags::WRONLY));
-        Ok(Entrance { unified, legacy: legacy.collect::<Result<_, _>>()? })
+        Ok(Entrance { unified, legacy: legacy.collect::<Result<_, _>>()?, awaits })
     }
 
     /// The group's name below each hierarchy's root.

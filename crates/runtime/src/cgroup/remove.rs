@@ -17,6 +17,10 @@ impl Cgroup {
     /// # Errors
     /// See [`Cgroup::kill_all`] and [`Cgroup::delete`].
     pub fn destroy(&self) -> Result<(), CgroupError> {
+        if self.scope.is_some() {
+            self.kill_all()?;
+            return self.delete();
+        }
         let removed = |dir: &Path| match fs::remove_dir(dir) {
             Ok(()) => true,
             Err(error) => error.kind() == ErrorKind::NotFound,
@@ -37,7 +41,11 @@ impl Cgroup {
     /// The first directory that could not be removed: it still holds processes.
     pub fn delete(&self) -> Result<(), CgroupError> {
         let deadline = Instant::now() + PATIENCE;
-        let mut first = Ok(());
+        // systemd forgets a scope by itself when its group is empty, and mostly has before we come here.
+        let mut first = match &self.scope {
+            Some(scope) if self.exists() => scope.stop().map_err(CgroupError::from),
+            _ => Ok(()),
+        };
         for dir in self.dirs() {
             let removed =
                 remove(dir, deadline).map_err(|source| CgroupError::Remove { path: dir.to_owned(), source });
