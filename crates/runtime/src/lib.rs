@@ -42,17 +42,24 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod birth;
 pub mod cgroup;
 mod create;
 mod exec;
+mod features;
 mod gate;
+pub mod hooks;
 mod init;
+mod labels;
+pub mod landlock;
 mod namespaces;
+mod parts;
 mod process;
 mod procfs;
 mod rootfs;
 mod seal;
 pub mod seccomp;
+pub mod signals;
 pub mod spec;
 mod start;
 pub mod state;
@@ -63,7 +70,8 @@ mod threads;
 mod wait;
 
 pub use create::{CreateError, CreateOptions, CreateRequest, Rootfs, cgroup_of, create};
-pub use exec::{ExecError, ExecProcess, ExecRequest, exec};
+pub use exec::{ExecCreated, ExecError, ExecProcess, ExecRequest, exec, prepare_exec};
+pub use features::features;
 pub use process::capabilities::available_capabilities;
 pub use process::plan::ProcessError;
 pub use process::stdio::{Stdio, Streams};

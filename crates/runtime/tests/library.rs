@@ -52,6 +52,7 @@ fn a_detached_overlay_becomes_the_root_and_leaves_the_lower_layer_alone(dir: &Pa
     let executed = exec(ExecRequest {
         pid: running.pid,
         pidfd: running.pidfd.as_fd(),
+        spec: &spec,
         process: &process,
         seccomp: spec.linux().as_ref().unwrap().seccomp().as_ref(),
         personality: None,

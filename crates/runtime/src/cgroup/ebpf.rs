@@ -25,6 +25,11 @@ pub(super) fn attach(dir: &Path, rules: &[LinuxDeviceCgroup]) -> Result<(), Cgro
     attach_device_program(group.as_fd(), program.as_fd()).map_err(wrap)
 }
 
+/// Whether the rules can be expressed.
+pub(super) fn check(rules: &[LinuxDeviceCgroup]) -> Result<(), CgroupError> {
+    compile(&devices::effective(rules)).map(drop)
+}
+
 // Registers: r1 is the context (struct bpf_cgroup_dev_ctx) on entry.
 const RESULT: u8 = 0;
 const CONTEXT: u8 = 1;

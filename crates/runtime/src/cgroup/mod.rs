@@ -161,6 +161,19 @@ impl Cgroup {
         self.apply(resources)
     }
 
+    /// Whether the limits can be expressed at all, on either version of cgroups.
+    ///
+    /// # Errors
+    /// What neither version has, by the field's name.
+    pub(crate) fn check(resources: &LinuxResources) -> Result<(), CgroupError> {
+        let v2 = v2::settings(resources).map(drop);
+        let v1 = v1::settings(resources).map(drop);
+        if let Some(rules) = resources.devices() {
+            ebpf::check(rules)?;
+        }
+        v2.or(v1)
+    }
+
     fn apply(&self, resources: &LinuxResources) -> Result<(), CgroupError> {
         let mut settings = if self.is_v2() { v2::settings(resources)? } else { v1::settings(resources)? };
         if self.dirs().next().is_none() {

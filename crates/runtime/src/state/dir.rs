@@ -8,8 +8,10 @@ use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::Spec;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use rustix::process::Signal;
+
+use crate::hooks::Hooks;
 
 use super::{Process, State, StateError, Status};
 
@@ -106,7 +108,7 @@ impl StateDir {
     /// # Errors
     /// There is none, or it cannot be read.
     pub fn load(&self) -> Result<State, StateError> {
-        let text = fs::read(self.dir.join("state.json")).map_err(|source| match source.kind() {
+        let text = read_bounded(&self.dir.join("state.json")).map_err(|source| match source.kind() {
             ErrorKind::NotFound => StateError::Unknown { id: self.id.clone() },
             _ => self.failed("state.json", source),
         })?;
@@ -119,8 +121,8 @@ impl StateDir {
     /// It cannot be read.
     pub fn config(&self) -> Result<Spec, StateError> {
         let text =
-            fs::read(self.dir.join("config.json")).map_err(|source| self.failed("config.json", source))?;
-        serde_json::from_slice(&text).map_err(|error| self.failed("config.json", error.into()))
+            read_bounded(&self.dir.join("config.json")).map_err(|source| self.failed("config.json", source))?;
+        crate::spec::parse(&text).map_err(|error| self.failed("config.json", std::io::Error::other(error)))
     }
 
     /// The user who made the sandbox.
@@ -156,10 +158,9 @@ impl StateDir {
         if !path.exists() {
             return false;
         }
-        let Ok(address) = SocketAddrUnix::new(&path) else { return true };
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)
-            .and_then(|socket| rustix::net::connect(&socket, &address))
+            .and_then(|socket| crate::start::connect_to(&socket, &path))
             .map_or_else(|error| error == rustix::io::Errno::AGAIN, |()| true)
     }
 
@@ -185,7 +186,26 @@ impl StateDir {
         }
         state.cgroup.kill_all()?;
         state.cgroup.delete()?;
+        // A configuration that cannot be read any more has no hooks to run, and must not keep the rest from going.
+        if let Ok(Some(hooks)) = self.hooks(&state) {
+            hooks.run_poststop();
+        }
         self.remove()
+    }
+
+    /// The hooks of the configuration; None where it has none, which is found out without reading all of it.
+    ///
+    /// # Errors
+    /// The configuration cannot be read.
+    pub fn hooks(&self, state: &State) -> Result<Option<Hooks>, StateError> {
+        let text =
+            read_bounded(&self.dir.join("config.json")).map_err(|source| self.failed("config.json", source))?;
+        if !text.windows(7).any(|word| word == b"\"hooks\"") {
+            return Ok(None);
+        }
+        let spec = crate::spec::parse(&text)
+            .map_err(|error| self.failed("config.json", std::io::Error::other(error)))?;
+        Ok(spec.hooks().is_some().then(|| Hooks::of(&spec, &state.id, &state.bundle)))
     }
 
     /// Kills the first process and waits until it has ended, as a zombie at least.

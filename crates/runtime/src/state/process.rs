@@ -40,18 +40,42 @@ impl Process {
     }
 }
 
-/// Whether a process has ended (a zombie), and when it started.
+/// Whether a process has ended, and when it started: proc_pid_stat(5).
 fn stat(pid: i32) -> Option<(bool, u64)> {
-    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    parse(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+}
+
+/// A process has ended as soon as its last thread exits. The first one of a PID namespace is no zombie yet then: it
+/// waits until the others are reaped, which may be up to a slow parent of theirs.
+fn parse(text: &str) -> Option<(bool, u64)> {
+    /// `PF_EXITING` of linux/sched.h.
+    const EXITING: u32 = 0x4;
     // The name in parentheses may hold anything: what counts is after the last one.
-    let mut fields = text.rsplit_once(')')?.1.split_ascii_whitespace();
-    let ended = matches!(fields.next()?, "Z" | "X");
-    Some((ended, fields.nth(18)?.parse().ok()?))
+    let fields: Vec<&str> = text.rsplit_once(')')?.1.split_ascii_whitespace().collect();
+    let (state, flags) = (*fields.first()?, fields.get(6)?.parse::<u32>().ok()?);
+    let (threads, start_ticks) = (fields.get(17)?.parse::<u32>().ok()?, fields.get(19)?.parse().ok()?);
+    let exits = matches!(state, "Z" | "X") || flags & EXITING != 0;
+    Some((exits && threads <= 1, start_ticks))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_process_has_ended_when_its_last_thread_exits() {
+        let line = |state: &str, flags: u32, threads: u32| {
+            let text =
+                format!("7 (a) b) {state} 1 1 1 0 -1 {flags} 0 0 0 0 0 0 0 0 20 0 {threads} 0 4711 1 2");
+            let (ended, start_ticks) = parse(&text).unwrap();
+            assert_eq!(start_ticks, 4711);
+            ended
+        };
+        assert!(!line("S", 0x40_0100, 1));
+        assert!(line("Z", 0x40_0104, 1));
+        assert!(line("S", 0x40_0104, 1), "the first process of a namespace, waiting for the others");
+        assert!(!line("Z", 0x40_0104, 3), "other threads go on");
+    }
 
     #[test]
     fn a_process_is_known_by_its_start_too() {

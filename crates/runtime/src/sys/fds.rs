@@ -21,6 +21,27 @@ pub(crate) fn close_on_exec_from(first: RawFd) -> rustix::io::Result<()> {
     checked(unsafe { libc::syscall(libc::SYS_close_range, first, libc::c_uint::MAX, CLOEXEC) }).map(drop)
 }
 
+/// Closes every descriptor from `first` on, but for those in `kept`, which is in order: close_range(2), Linux 5.9.
+///
+/// For a process that goes on to execute another program or to end, and never touches again what it owned.
+pub(crate) fn close_from_but(first: RawFd, kept: &[RawFd]) -> rustix::io::Result<()> {
+    let close = |from: RawFd, to: libc::c_uint| {
+        if from.unsigned_abs() > to {
+            return Ok(());
+        }
+        // SAFETY: the caller uses none of them any more, so nothing that is owned is used after it is closed.
+        checked(unsafe { libc::syscall(libc::SYS_close_range, from, to, 0) }).map(drop)
+    };
+    let mut from = first;
+    for number in kept {
+        if *number > from {
+            close(from, (number - 1).unsigned_abs())?;
+        }
+        from = from.max(number + 1);
+    }
+    close(from, libc::c_uint::MAX)
+}
+
 /// Takes over a descriptor that this process inherited under a number agreed on with its parent, as a copy that is
 /// closed on exec; the number itself is marked so too.
 pub(crate) fn inherited(number: RawFd) -> rustix::io::Result<std::os::fd::OwnedFd> {
