@@ -72,8 +72,11 @@ pub(crate) fn run(plan: InitPlan<'_>, setup: OwnedFd, gate: Option<OwnedFd>) -> 
         Err(error) => fail(Some(setup.as_fd()), &error),
     };
     let gate = match gate {
-        Some(listener) => match await_leave(setup) {
-            Ok(()) => StartGate::Listener(listener),
+        Some(listener) => match await_leave(&setup) {
+            Ok(()) => {
+                drop(setup);
+                StartGate::Listener(listener)
+            }
             Err(error) => fail(None, &error),
         },
         None => StartGate::Channel(setup),
@@ -91,7 +94,7 @@ pub(crate) fn run(plan: InitPlan<'_>, setup: OwnedFd, gate: Option<OwnedFd>) -> 
 }
 
 /// Waits until the runtime has noted this process down. One that nobody knows of must not wait for its start.
-fn await_leave(setup: OwnedFd) -> Result<(), StepError> {
+fn await_leave(setup: &OwnedFd) -> Result<(), StepError> {
     match gate::receive(setup.as_fd()).step(|| "could not hear from the runtime")? {
         Message::Go => Ok(()),
         _ => Err(StepError::rule("the runtime ended before it noted the sandbox down")),

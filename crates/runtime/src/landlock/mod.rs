@@ -75,8 +75,8 @@ impl LandlockPlan {
     /// Makes the rules; called in the container's root, with the privileges to reach every path in it.
     pub(crate) fn ruleset(&self) -> Result<OwnedFd, StepError> {
         let abi = abi().step(|| format!("the annotation {ANNOTATION} needs Landlock in the kernel"))?;
-        let net = access::BIND_TCP * u64::from(self.bind_tcp.is_some())
-            | access::CONNECT_TCP * u64::from(self.connect_tcp.is_some());
+        let net = [(&self.bind_tcp, access::BIND_TCP), (&self.connect_tcp, access::CONNECT_TCP)];
+        let net = net.iter().filter(|(ports, _)| ports.is_some()).fold(0, |net, (_, right)| net | right);
         if net != 0 && abi < 4 {
             return Err(StepError::rule(format!(
                 "the annotation {ANNOTATION} restricts ports, which needs Linux 6.7"
