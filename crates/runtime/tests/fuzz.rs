@@ -69,11 +69,34 @@ fn change() -> impl Strategy<Value = Change> {
 /// Values that have hurt parsers before, and any others.
 fn value() -> impl Strategy<Value = Value> {
     let known = [
-        json!(null), json!(true), json!(0), json!(-1), json!(i64::MIN), json!(i64::MAX), json!(u64::MAX), json!(1e308),
-        json!(-0.0), json!(""), json!("/"), json!(".."), json!("../../etc"), json!("a\u{0}b"), json!("a\nb"),
-        json!("max"), json!("0-4294967295"), json!("SCMP_ACT_NOTIFY"), json!("SCMP_ACT_ERRNO"), json!([]), json!({}),
-        json!([[]]), json!({"": ""}), json!("CAP_SYS_ADMIN"), json!("18446744073709551616"), json!([0, 0, 0]),
-        json!("x".repeat(70_000)), json!({"index": 5, "value": u64::MAX, "op": "SCMP_CMP_LE"}),
+        json!(null),
+        json!(true),
+        json!(0),
+        json!(-1),
+        json!(i64::MIN),
+        json!(i64::MAX),
+        json!(u64::MAX),
+        json!(1e308),
+        json!(-0.0),
+        json!(""),
+        json!("/"),
+        json!(".."),
+        json!("../../etc"),
+        json!("a\u{0}b"),
+        json!("a\nb"),
+        json!("max"),
+        json!("0-4294967295"),
+        json!("SCMP_ACT_NOTIFY"),
+        json!("SCMP_ACT_ERRNO"),
+        json!([]),
+        json!({}),
+        json!([[]]),
+        json!({"": ""}),
+        json!("CAP_SYS_ADMIN"),
+        json!("18446744073709551616"),
+        json!([0, 0, 0]),
+        json!("x".repeat(70_000)),
+        json!({"index": 5, "value": u64::MAX, "op": "SCMP_CMP_LE"}),
         json!({"type": "c", "allow": true, "major": -7, "minor": u64::MAX, "access": "rwmx"}),
     ];
     prop_oneof![
@@ -176,7 +199,8 @@ fn within_bounds(text: &[u8], understand: impl FnOnce()) -> Result<(), TestCaseE
 fn configuration() -> Value {
     let mut spec = serde_json::to_value(default_spec()).unwrap();
     spec["annotations"] = json!({"io.podman.annotations.ulimit": "nofile=1:1"});
-    spec["hooks"] = json!({"createRuntime": [{"path": "/bin/true", "args": ["true"], "env": ["A=b"], "timeout": 3}]});
+    spec["hooks"] =
+        json!({"createRuntime": [{"path": "/bin/true", "args": ["true"], "env": ["A=b"], "timeout": 3}]});
     spec["process"]["rlimits"] = json!([{"type": "RLIMIT_NOFILE", "hard": 1024, "soft": 1024}]);
     spec["process"]["ioPriority"] = json!({"class": "IOPRIO_CLASS_BE", "priority": 4});
     spec["process"]["scheduler"] = json!({"policy": "SCHED_BATCH", "nice": 3});

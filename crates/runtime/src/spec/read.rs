@@ -181,8 +181,14 @@ mod tests {
         assert!(matches!(read(&path), Err(SpecError::Read { .. })));
         assert!(matches!(read(Path::new("/dev/zero")), Err(SpecError::Read { .. })));
         assert!(matches!(read(dir.path()), Err(SpecError::Read { .. })));
-        rustix::fs::mknodat(rustix::fs::CWD, dir.path().join("fifo"), rustix::fs::FileType::Fifo, 0o600.into(), 0)
-            .unwrap();
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            dir.path().join("fifo"),
+            rustix::fs::FileType::Fifo,
+            0o600.into(),
+            0,
+        )
+        .unwrap();
         assert!(matches!(read(&dir.path().join("fifo")), Err(SpecError::Read { .. })));
         assert!(matches!(parse(&vec![b' '; 9 << 20]), Err(SpecError::TooLong)));
         assert!(matches!(parse("[".repeat(1 << 20).as_bytes()), Err(SpecError::Json(_))));

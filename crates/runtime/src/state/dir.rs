@@ -12,6 +12,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use rustix::process::Signal;
 
 use crate::hooks::Hooks;
+use crate::spec::read_bounded;
 
 use super::{Process, State, StateError, Status};
 
@@ -120,9 +121,9 @@ impl StateDir {
     /// # Errors
     /// It cannot be read.
     pub fn config(&self) -> Result<Spec, StateError> {
-        let text =
-            read_bounded(&self.dir.join("config.json")).map_err(|source| self.failed("config.json", source))?;
-        crate::spec::parse(&text).map_err(|error| self.failed("config.json", std::io::Error::other(error)))
+        let text = read_bounded(&self.dir.join("config.json"))
+            .map_err(|source| self.failed("config.json", source))?;
+        crate::spec::parse(&text).map_err(|error| self.failed("config.json", io::Error::other(error)))
     }
 
     /// The user who made the sandbox.
@@ -198,13 +199,13 @@ impl StateDir {
     /// # Errors
     /// The configuration cannot be read.
     pub fn hooks(&self, state: &State) -> Result<Option<Hooks>, StateError> {
-        let text =
-            read_bounded(&self.dir.join("config.json")).map_err(|source| self.failed("config.json", source))?;
+        let text = read_bounded(&self.dir.join("config.json"))
+            .map_err(|source| self.failed("config.json", source))?;
         if !text.windows(7).any(|word| word == b"\"hooks\"") {
             return Ok(None);
         }
-        let spec = crate::spec::parse(&text)
-            .map_err(|error| self.failed("config.json", std::io::Error::other(error)))?;
+        let spec =
+            crate::spec::parse(&text).map_err(|error| self.failed("config.json", io::Error::other(error)))?;
         Ok(spec.hooks().is_some().then(|| Hooks::of(&spec, &state.id, &state.bundle)))
     }
 

@@ -48,10 +48,7 @@ impl Making {
         let state_dir = global.state_dir(args)?;
         let bundle = args.value("bundle").unwrap_or(".");
         let bundle = fs::canonicalize(bundle).map_err(|error| format!("the bundle {bundle}: {error}"))?;
-        let path = bundle.join("config.json");
-        let config = fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-        let mut spec: Spec =
-            serde_json::from_slice(&config).map_err(|error| format!("{}: {error}", path.display()))?;
+        let (mut spec, config) = gaufre_runtime::spec::read(&bundle.join("config.json"))?;
         let terminal = spec.process().as_ref().and_then(Process::terminal) == Some(true);
         let console = Console::of(args, terminal, detached)?;
         if let Some(process) = spec.process_mut() {

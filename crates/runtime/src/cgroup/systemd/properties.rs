@@ -25,7 +25,7 @@ pub(super) fn of_resources(resources: &LinuxResources) -> Result<Vec<Property>, 
     if let Some(pids) = resources.pids() {
         properties.push(number("TasksMax", u64::try_from(pids.limit()).ok().filter(|limit| *limit > 0)));
     }
-    let weight = resources.block_io().as_ref().and_then(|block_io| block_io.weight());
+    let weight = resources.block_io().as_ref().and_then(oci_spec::runtime::LinuxBlockIo::weight);
     if let Some(weight) = weight.filter(|weight| *weight != 0) {
         properties.push(number("IOWeight", Some(crate::cgroup::convert::io_weight(weight))));
     }
