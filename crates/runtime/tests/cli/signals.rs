@@ -35,7 +35,7 @@ fn a_signal_has_a_name_or_a_number_and_is_term_without_one() {
 #[test]
 fn all_processes_are_signalled_also_when_the_first_has_ended() {
     // In the host's PID namespace others outlive the first one.
-    let mut bundle = Bundle::sh("sleep 60 & sleep 60");
+    let mut bundle = Bundle::sh("sleep 60 & sleep 60 & wait");
     let namespaces = bundle.spec["linux"]["namespaces"].as_array_mut().unwrap();
     namespaces.retain(|namespace| namespace["type"] != "pid");
     bundle.start();
@@ -54,7 +54,7 @@ fn all_processes_are_signalled_also_when_the_first_has_ended() {
 
 #[test]
 fn a_killed_container_takes_all_its_processes_along() {
-    let bundle = Bundle::sh("sleep 60 & sleep 60").with("/process/args", json!(["sleep", "60"]));
+    let bundle = Bundle::sh("sleep 60 & sleep 60 & wait").with("/process/args", json!(["sleep", "60"]));
     bundle.start();
     bundle.must(&["kill", "--all", &bundle.id, "9"]);
     eventually("it is stopped", || bundle.status() == "stopped");

@@ -70,8 +70,8 @@ fn add_capabilities(process: &mut Process, names: &[String]) -> Result<(), Failu
     }
     let mut sets: LinuxCapabilities = process.capabilities().clone().unwrap_or_default();
     for name in names {
-        let capability: Capability =
-            name.to_ascii_uppercase().parse().map_err(|_| format!("--cap: {name} is not a capability"))?;
+        let capability: Capability = serde_json::from_value(name.to_ascii_uppercase().into())
+            .map_err(|_| format!("--cap: {name} is not a capability"))?;
         let with = |set: &Option<std::collections::HashSet<Capability>>| {
             let mut set = set.clone().unwrap_or_default();
             set.insert(capability);
