@@ -20,6 +20,7 @@ mod process;
 mod refusals;
 mod rootless;
 mod seccomp;
+mod systemd;
 mod terminal;
 mod users;
 mod watched;
