@@ -33,10 +33,13 @@ pub fn read_bounded(path: &Path) -> std::io::Result<Vec<u8>> {
     use std::os::unix::fs::OpenOptionsExt;
     // Not to wait for somebody at the other end of a FIFO.
     let file = std::fs::File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
-    if !file.metadata()?.is_file() {
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
         return Err(std::io::Error::other("it is not a regular file"));
     }
-    let mut text = Vec::new();
+    // One byte more than it says, so that one read finds the end.
+    let len = usize::try_from(metadata.len().min(LONGEST_BYTES)).unwrap_or_default();
+    let mut text = Vec::with_capacity(len + 1);
     file.take(LONGEST_BYTES + 1).read_to_end(&mut text)?;
     if text.len() as u64 > LONGEST_BYTES {
         return Err(std::io::Error::other(format!("it is longer than {LONGEST_BYTES} bytes")));

@@ -1,7 +1,7 @@
 //! A process, recognisable after its id was reused.
 
 use std::fs;
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Read};
 use std::os::fd::OwnedFd;
 
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
@@ -42,7 +42,10 @@ impl Process {
 
 /// Whether a process has ended, and when it started: proc_pid_stat(5).
 fn stat(pid: i32) -> Option<(bool, u64)> {
-    parse(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+    // More than the line can be, and in one read: it is shorter than 52 numbers of 20 digits.
+    let mut line = [0; 2048];
+    let len = fs::File::open(format!("/proc/{pid}/stat")).ok()?.read(&mut line).ok()?;
+    parse(&String::from_utf8_lossy(line.get(..len)?))
 }
 
 /// A process has ended as soon as its last thread exits. The first one of a PID namespace is no zombie yet then: it

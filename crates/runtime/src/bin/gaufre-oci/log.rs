@@ -3,6 +3,7 @@
 use std::fmt::{Debug, Write};
 
 use tracing::field::{Field, Visit};
+use tracing::level_filters::LevelFilter;
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 
@@ -18,9 +19,19 @@ struct Log {
     report: Report,
 }
 
+impl Log {
+    fn level(&self) -> Level {
+        if self.report.debug { Level::DEBUG } else { Level::WARN }
+    }
+}
+
 impl Subscriber for Log {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.is_event() && (self.report.debug || *metadata.level() <= Level::WARN)
+        !metadata.is_span() && *metadata.level() <= self.level()
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Some(self.level().into())
     }
 
     fn event(&self, event: &Event<'_>) {
