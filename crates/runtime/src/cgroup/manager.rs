@@ -56,6 +56,6 @@ impl Cgroup {
     pub(crate) fn admit(&self, pid: Pid, resources: Option<&LinuxResources>) -> Result<(), CgroupError> {
         let (Some(scope), Some(dir)) = (&self.scope, &self.unified) else { return Ok(()) };
         scope.start(pid.as_raw_nonzero().get().unsigned_abs(), dir, resources)?;
-        resources.map_or(Ok(()), |resources| self.apply(resources))
+        resources.map_or(Ok(()), |resources| self.apply(resources, false))
     }
 }

@@ -110,7 +110,7 @@ impl Cgroup {
             return resources.map_or(Ok(()), |resources| v2::settings(resources).map(drop));
         }
         let made = self.make_dirs(resources).and_then(|()| match resources {
-            Some(resources) => self.apply(resources),
+            Some(resources) => self.apply(resources, false),
             None => Ok(()),
         });
         if made.is_err() {
@@ -158,7 +158,7 @@ impl Cgroup {
             v2::settings(resources)?;
             scope.update(resources)?;
         }
-        self.apply(resources)
+        self.apply(resources, true)
     }
 
     /// Whether the limits can be expressed at all, on either version of cgroups.
@@ -174,7 +174,8 @@ impl Cgroup {
         v2.or(v1)
     }
 
-    fn apply(&self, resources: &LinuxResources) -> Result<(), CgroupError> {
+    /// With `replace` the device rules take the place of earlier ones.
+    fn apply(&self, resources: &LinuxResources, replace: bool) -> Result<(), CgroupError> {
         let mut settings = if self.is_v2() { v2::settings(resources)? } else { v1::settings(resources)? };
         if self.dirs().next().is_none() {
             // Without a group there is no control of devices, nor need for it: who has none may make no device nodes.
@@ -185,7 +186,7 @@ impl Cgroup {
         }
         setting::write_all(self, &settings)?;
         if let (true, Some(dir), Some(rules)) = (self.is_v2(), &self.unified, resources.devices()) {
-            ebpf::attach(dir, rules)?;
+            ebpf::attach(dir, rules, replace)?;
         }
         Ok(())
     }

@@ -25,6 +25,17 @@ const BEGIN: &str = "echo $$ > \"$GROUP/cgroup.procs\" && exec unshare -m -p -f 
     [ -d /sys/fs/cgroup/unified ] && mount -t cgroup2 cgroup2 /sys/fs/cgroup
     exec \"$SYSTEMD\" --system --unit=gaufre-test.target --show-status=0'";
 
+// A message bus of which everybody may ask everything.
+const BUS_SOCKET: &str =
+    "[Unit]\nDefaultDependencies=no\n[Socket]\nListenStream=/run/dbus/system_bus_socket\n";
+const BUS_SERVICE: &str = "[Unit]\nDefaultDependencies=no\nRequires=dbus.socket\n[Service]\nType=notify\n\
+    ExecStart=dbus-daemon --config-file=CONF --nofork --nopidfile\n";
+const BUS_CONFIGURATION: &str = r#"<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
+    "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
+<busconfig><type>system</type><auth>EXTERNAL</auth><listen>systemd:</listen>
+<policy context="default"><allow user="*"/><allow own="*"/>
+<allow send_destination="*"/><allow receive_sender="*"/></policy></busconfig>"#;
+
 impl Systemd {
     fn start() -> Self {
         let systemd = ["/lib/systemd/systemd", "/usr/lib/systemd/systemd", "/usr/sbin/systemd"];
@@ -36,6 +47,11 @@ impl Systemd {
             "[Unit]\nDescription=Test\nDefaultDependencies=no\n",
         )
         .unwrap();
+        fs::write(units.path().join("dbus.socket"), BUS_SOCKET).unwrap();
+        fs::write(units.path().join("bus.conf"), BUS_CONFIGURATION).unwrap();
+        let conf = units.path().join("bus.conf");
+        fs::write(units.path().join("dbus.service"), BUS_SERVICE.replace("CONF", conf.to_str().unwrap()))
+            .unwrap();
         let unified = Path::new("/sys/fs/cgroup/unified");
         let root = if unified.is_dir() { unified } else { Path::new("/sys/fs/cgroup") };
         let number = units.path().file_name().unwrap().to_string_lossy().replace('.', "");
@@ -241,4 +257,19 @@ fn a_path_that_is_not_for_systemd_is_refused_by_its_words() {
         assert!(outcome.code != 0 && outcome.stderr.contains("linux.cgroupsPath"), "{path}: {outcome:?}");
         assert!(!bundle.state_dir().exists());
     }
+}
+
+#[test]
+fn systemd_is_asked_over_the_message_bus_where_its_own_socket_is_not_to_be_had() {
+    let systemd = Systemd::start();
+    for words in [["systemctl", "start", "dbus.service"], ["mv", "/run/systemd/private", "/run/systemd/away"]]
+    {
+        let status = systemd.inside(words[0]).args(&words[1..]).status().unwrap();
+        assert!(status.success(), "{words:?}");
+    }
+    let bundle = bundle("echo done", ":test:four");
+    assert_eq!(systemd.must(&bundle, &["run", &bundle.id]), "done\n");
+    let moved = systemd.inside("mv").args(["/run/systemd/away", "/run/systemd/private"]).status().unwrap();
+    assert!(moved.success());
+    assert_eq!(systemd.property("test-four.scope", "LoadState"), "not-found");
 }
