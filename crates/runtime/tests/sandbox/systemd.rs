@@ -19,11 +19,12 @@ struct Systemd {
     _units: TempDir,
 }
 
-/// Moves itself into the group, then becomes systemd with the group's hierarchy in the usual place.
-const BEGIN: &str = "echo $$ > \"$GROUP/cgroup.procs\" && exec unshare -m -p -f sh -c '
+/// Becomes systemd in the group, alone there, with the group's hierarchy in the usual place.
+const BEGIN: &str = "
+    echo $$ > \"$GROUP/cgroup.procs\" || exit 1
     mount --make-rprivate / && mount -t proc proc /proc && mount -t tmpfs tmpfs /run || exit 1
     [ -d /sys/fs/cgroup/unified ] && mount -t cgroup2 cgroup2 /sys/fs/cgroup
-    exec \"$SYSTEMD\" --system --unit=gaufre-test.target --show-status=0'";
+    exec \"$SYSTEMD\" --system --unit=gaufre-test.target --show-status=0";
 
 // A message bus of which everybody may ask everything.
 const BUS_SOCKET: &str =
@@ -57,8 +58,8 @@ impl Systemd {
         let number = units.path().file_name().unwrap().to_string_lossy().replace('.', "");
         let group = root.join(format!("gaufre-test-systemd-{number}"));
         fs::create_dir(&group).unwrap();
-        let unshare = Command::new("sh")
-            .args(["-c", BEGIN])
+        let unshare = Command::new("unshare")
+            .args(["-m", "-p", "-f", "sh", "-c", BEGIN])
             .env("GROUP", &group)
             .env("SYSTEMD", systemd)
             .env("SYSTEMD_UNIT_PATH", units.path())
