@@ -263,6 +263,7 @@ fn execute(
     exec(gaufre_runtime::ExecRequest {
         pid: Pid::from_raw(running.pid).ok_or_else(|| ExecError::NotRunning { id: id() })?,
         pidfd: target.as_fd(),
+        spec: &spec,
         process: &process,
         seccomp: if request.privileged {
             None

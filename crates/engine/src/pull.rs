@@ -107,10 +107,27 @@ impl Engine {
             .map_err(|source| PullError::Name { name: name.clone(), source: Box::new(source) })?;
         let here = self.image_here(name, request.platform.as_ref(), &conf)?;
         match (request.policy, here) {
-            (PullPolicy::Missing | PullPolicy::Never, Some(image)) => return Ok(image),
-            (PullPolicy::Never, None) => return Err(PullError::NotHere(name.clone())),
-            _ => {}
+            (PullPolicy::Missing | PullPolicy::Never, Some(image)) => Ok(image),
+            (PullPolicy::Never, None) => Err(PullError::NotHere(name.clone())),
+            (PullPolicy::Newer, Some(image)) => self.fetch(request, conf, progress).or_else(|error| {
+                // As podman: whatever keeps a newer one away, this one will do.
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "the image {name} that is here will do"
+                );
+                Ok(image)
+            }),
+            _ => self.fetch(request, conf, progress),
         }
+    }
+
+    fn fetch(
+        &self,
+        request: &PullRequest,
+        conf: RegistriesConf,
+        progress: &dyn PullProgress,
+    ) -> Result<PulledImage, PullError> {
+        let name = &request.reference;
         let candidates = conf
             .candidates(name)
             .map_err(|source| PullError::Name { name: name.clone(), source: Box::new(source) })?

@@ -1,28 +1,23 @@
 //! create: from a bundle to a sandbox that only waits to be started.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use oci_spec::runtime::{LinuxNamespaceType, Spec};
-use rustix::fs::{Mode, OFlags};
+use oci_spec::runtime::{LinuxResources, Spec};
 use rustix::process::Pid;
 
-use crate::cgroup::{Cgroup, CgroupError};
+use crate::birth::{self, Fork};
+use crate::cgroup::{Cgroup, CgroupError, CgroupManager};
 use crate::gate::{self, Message};
+use crate::hooks::{HookError, Hooks, Stage};
 use crate::init::{self, InitPlan};
-use crate::namespaces::{BornInto, NamespacePlan, Target};
+use crate::parts::Parts;
 use crate::process::plan::{ProcessError, ProcessPlan};
 use crate::process::stdio::Stdio;
-use crate::rootfs::bind::clone_tree;
-use crate::rootfs::masks::NullDevice;
-use crate::rootfs::plan::MountPlan;
-use crate::rootfs::{devices, plan};
 use crate::spec::{self, SpecError};
 use crate::start::Created;
+use crate::state::{OciState, Status};
 use crate::step::{Step, StepError};
-use crate::sys::clone::{Side, fork_into};
-use crate::sys::mount::{MountAttr, mount_setattr};
-use crate::{procfs, sysctl};
 
 /// What a sandbox is made from.
 #[derive(Debug)]
@@ -42,6 +37,19 @@ pub struct CreateRequest<'a> {
     /// A listening SEQPACKET socket on which another process starts the sandbox (see [`crate::start_at`]). None: the
     /// caller starts it through [`Created::start`], and a sandbox whose caller ends before that ends too.
     pub start_socket: Option<BorrowedFd<'a>>,
+    /// What a caller may wish for beside the configuration.
+    pub options: CreateOptions,
+}
+
+/// What a caller may wish for beside the configuration. The default is what everybody should have.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CreateOptions {
+    /// Who makes the cgroup, if anybody.
+    pub cgroup_manager: CgroupManager,
+    /// Enter the root by chroot(2), for a host whose own root is the initial ramdisk, where pivot_root(2) cannot be.
+    pub no_pivot: bool,
+    /// Leave the workload in the caller's session keyring.
+    pub no_new_keyring: bool,
 }
 
 /// Where the root file system comes from.
@@ -69,15 +77,15 @@ pub enum CreateError {
     /// The cgroup could not be made.
     #[error(transparent)]
     Cgroup(#[from] CgroupError),
+    /// A hook failed.
+    #[error(transparent)]
+    Hook(#[from] HookError),
     /// The calling process has other threads.
     #[error("a sandbox can only be made by a process without other threads")]
     Threads,
     /// The new process died without a word.
-    #[error("the new process of sandbox {id} died before it was complete")]
-    Died {
-        /// The sandbox.
-        id: String,
-    },
+    #[error("the new process of the container died before it was complete")]
+    Died,
 }
 
 /// Makes the sandbox: its cgroup with limits, its namespaces, mounts, devices and terminal. Its process waits, under
@@ -90,10 +98,13 @@ pub fn create(request: CreateRequest<'_>) -> Result<Created, CreateError> {
         return Err(CreateError::Threads);
     }
     spec::check(request.spec)?;
-    let cgroup = cgroup_of(request.id, request.spec)?;
-    // The root comes first: mounts are listed to the container in the order in which they were made.
-    let rootfs = open_root(request.rootfs, request.spec, request.bundle)?;
-    let parts = Parts::prepare(request.spec, request.bundle, request.stdio, rootfs)?;
+    let cgroup = cgroup_of(request.id, request.spec, request.options.cgroup_manager)?;
+    let hooks = Hooks::of(request.spec, request.id, request.bundle);
+    let mut parts = Parts::prepare(request.spec, request.bundle, request.stdio, request.rootfs, &hooks)?;
+    parts.process.new_keyring = !request.options.no_new_keyring;
+    if parts.process.filter.as_ref().is_some_and(|filter| filter.agent.is_some()) {
+        connect_agent(&mut parts.process, request.id, request.spec, request.bundle)?;
+    }
     let linux = request.spec.linux().as_ref();
     if cgroup.exists() && !cgroup.procs()?.is_empty() {
         return Err(StepError::rule(format!("the cgroup {} is in use", cgroup.name().display())).into());
@@ -101,77 +112,45 @@ pub fn create(request: CreateRequest<'_>) -> Result<Created, CreateError> {
     cgroup.create(linux.and_then(|linux| linux.resources().as_ref()))?;
     let ends =
         Ends { stdio: request.stdio, preserve_fds: request.preserve_fds, start_socket: request.start_socket };
-    let made = spawn(request.id, request.spec, parts, &cgroup, ends);
+    let mut hooks_ran = false;
+    let made = spawn(request.spec, parts, &cgroup, ends, request.options.no_pivot, (&hooks, &mut hooks_ran));
     if made.is_err() {
         // The process, if there was one, is dead and reaped. The first failure is the one to report.
         let _ = cgroup.kill_all();
         let _ = cgroup.delete();
+        if hooks_ran {
+            hooks.run_poststop();
+        }
     }
     let (pid, pidfd, channel, console_master) = made?;
-    Ok(Created::new(pid, pidfd, channel, console_master, cgroup))
+    Ok(Created::new(pid, pidfd, channel, console_master, cgroup, hooks))
 }
 
-/// The group that `request` names: known before anything is made, so that a caller can note it down first.
+/// Connects the process to the agent that its filter needs, if it needs any, with the state that the sandbox will have
+/// while it waits for its start.
+fn connect_agent(process: &mut ProcessPlan, id: &str, spec: &Spec, bundle: &Path) -> Result<(), StepError> {
+    let annotations = spec.annotations().iter().flatten();
+    let annotations = annotations.map(|(key, value)| (key.clone(), value.clone())).collect();
+    let state = OciState {
+        oci_version: crate::spec::OCI_VERSION,
+        id,
+        pid: 0,
+        status: Status::Created,
+        bundle,
+        rootfs: None,
+        created: None,
+        annotations: &annotations,
+        owner: None,
+    };
+    crate::seccomp::connect(process, &state)
+}
+
+/// The group that `spec` names: known before anything is made, so that a caller can note it down first.
 ///
 /// # Errors
 /// See [`Cgroup::at`].
-pub fn cgroup_of(id: &str, spec: &Spec) -> Result<Cgroup, CgroupError> {
-    Cgroup::at(&path_of(id, spec))
-}
-
-fn path_of(id: &str, spec: &Spec) -> PathBuf {
-    let named = spec.linux().as_ref().and_then(|linux| linux.cgroups_path().clone());
-    named.filter(|path| !path.as_os_str().is_empty()).unwrap_or_else(|| Path::new("gaufre").join(id))
-}
-
-/// What is decided and opened before anything is made.
-struct Parts {
-    rootfs: OwnedFd,
-    namespaces: NamespacePlan,
-    mounts: Vec<MountPlan>,
-    devices: Option<Vec<devices::DevicePlan>>,
-    sysctls: Vec<sysctl::SysctlPlan>,
-    process: ProcessPlan,
-    root_propagation: Option<(u64, bool)>,
-    null: NullDevice,
-    proc: OwnedFd,
-}
-
-impl Parts {
-    fn prepare(spec: &Spec, bundle: &Path, stdio: Stdio<'_>, rootfs: OwnedFd) -> Result<Self, CreateError> {
-        let linux = spec.linux().as_ref().ok_or(SpecError::Missing { field: "linux" })?;
-        let process = spec.process().as_ref().ok_or(SpecError::Missing { field: "process" })?;
-        check_terminal(process.terminal() == Some(true), &stdio)?;
-        let namespaces = NamespacePlan::new(linux.namespaces().as_deref().unwrap_or_default())?;
-        let named = spec.hostname().is_some() || spec.domainname().is_some();
-        if named && !namespaces.has(LinuxNamespaceType::Uts) {
-            return Err(StepError::rule("hostname needs a uts namespace: it would be the host's").into());
-        }
-        let mounts = spec.mounts().as_deref().unwrap_or_default();
-        let mounts: Vec<MountPlan> =
-            mounts.iter().map(|mount| MountPlan::new(mount, bundle)).collect::<Result<_, _>>()?;
-        let dev_is_bound = mounts.iter().any(|mount| {
-            mount.destination == Path::new("/dev") && matches!(mount.source, plan::MountSource::Bind(_))
-        });
-        let asked = linux.devices().as_deref().unwrap_or_default();
-        if dev_is_bound && !asked.is_empty() {
-            return Err(StepError::rule(
-                "linux.devices cannot be made in a /dev that is bound from the host",
-            )
-            .into());
-        }
-        Ok(Self {
-            rootfs,
-            mounts,
-            devices: if dev_is_bound { None } else { Some(devices::plan(asked)?) },
-            sysctls: sysctl::plan(linux.sysctl().as_ref(), &namespaces)?,
-            namespaces,
-            process: ProcessPlan::new(process, linux.seccomp().as_ref(), linux.personality().as_ref())?,
-            root_propagation: linux.rootfs_propagation().as_deref().map(root_propagation).transpose()?,
-            null: NullDevice::open()?,
-            proc: procfs::open()?,
-        })
-    }
+pub fn cgroup_of(id: &str, spec: &Spec, manager: CgroupManager) -> Result<Cgroup, CgroupError> {
+    Cgroup::managed(manager, id, spec)
 }
 
 pub(crate) fn check_terminal(asked: bool, stdio: &Stdio<'_>) -> Result<(), StepError> {
@@ -181,16 +160,6 @@ pub(crate) fn check_terminal(asked: bool, stdio: &Stdio<'_>) -> Result<(), StepE
             Err(StepError::rule("a terminal is asked for, but process.terminal is not set"))
         }
         _ => Ok(()),
-    }
-}
-
-fn root_propagation(word: &str) -> Result<(u64, bool), StepError> {
-    match word {
-        "" | "private" | "rprivate" => Ok((libc::MS_PRIVATE, false)),
-        "slave" | "rslave" => Ok((libc::MS_SLAVE, word.starts_with('r'))),
-        "shared" | "rshared" => Ok((libc::MS_SHARED, word.starts_with('r'))),
-        "unbindable" | "runbindable" => Ok((libc::MS_UNBINDABLE, word.starts_with('r'))),
-        _ => Err(StepError::rule(format!("linux.rootfsPropagation: {word} is not a propagation"))),
     }
 }
 
@@ -204,16 +173,27 @@ struct Ends<'a> {
     start_socket: Option<BorrowedFd<'a>>,
 }
 
-fn spawn(id: &str, spec: &Spec, parts: Parts, cgroup: &Cgroup, ends: Ends<'_>) -> Result<Made, CreateError> {
+fn spawn(
+    spec: &Spec,
+    parts: Parts,
+    cgroup: &Cgroup,
+    ends: Ends<'_>,
+    no_pivot: bool,
+    (hooks, hooks_ran): (&Hooks, &mut bool),
+) -> Result<Made, CreateError> {
     let root = spec.root().as_ref();
     let linux = spec.linux().as_ref().ok_or(SpecError::Missing { field: "linux" })?;
-    let Parts { rootfs, namespaces, mounts, devices, sysctls, process, root_propagation, null, proc } = parts;
+    let Parts { rootfs, root_path, namespaces, mounts, devices, sysctls, process, .. } = parts;
+    let Parts { root_propagation, null, proc, .. } = parts;
     let plan = InitPlan {
         cgroup,
         entrance: cgroup.entrance()?,
         rootfs,
+        root_path,
+        hooks,
         root_read_only: root.and_then(oci_spec::runtime::Root::readonly).unwrap_or(false),
         root_propagation,
+        no_pivot,
         mounts,
         devices,
         masked: linux.masked_paths().as_deref().unwrap_or_default(),
@@ -231,48 +211,45 @@ fn spawn(id: &str, spec: &Spec, parts: Parts, cgroup: &Cgroup, ends: Ends<'_>) -
     let (ours, theirs) = gate::pair().step(|| "could not make a channel")?;
     let gate = ends.start_socket.map(|socket| rustix::io::fcntl_dupfd_cloexec(socket, 3)).transpose();
     let gate = gate.step(|| "could not use the start socket")?;
-    let born_into =
-        plan.namespaces.pid.as_ref().map(|pid| BornInto::enter(&Target::Namespace(pid))).transpose()?;
-    let entrance = plan.entrance.unified.as_ref().map(AsFd::as_fd);
-    let side =
-        fork_into(plan.namespaces.clone_flags, entrance).step(|| "could not make the sandbox's process")?;
-    let (pid, pidfd) = match side {
-        Side::Parent { pid, pidfd } => (pid, pidfd),
-        Side::Child => {
+    let group = plan.entrance.unified.as_ref().map(AsFd::as_fd);
+    let fork = match birth::fork(&plan.namespaces, group, theirs.as_fd())? {
+        Fork::Child => {
             drop(ours);
-            // Going back is for the runtime only: children of init are born where init was.
-            std::mem::forget(born_into);
             init::run(plan, theirs, gate)
         }
+        fork => fork,
     };
-    drop(born_into);
     drop(theirs);
-    let reason = match gate::receive(ours.as_fd()).step(|| "could not hear from the sandbox's process") {
-        Ok(Message::Ready(master)) => return Ok((pid, pidfd, ours, master)),
-        Ok(Message::Failed(error)) => error.into(),
-        Ok(_) => CreateError::Died { id: id.to_owned() },
-        Err(error) => error.into(),
-    };
-    crate::wait::kill_and_reap(pidfd.as_fd());
-    Err(reason)
-}
-
-fn open_root(rootfs: Rootfs, spec: &Spec, bundle: &Path) -> Result<OwnedFd, CreateError> {
-    match rootfs {
-        Rootfs::Mount(mount) => Ok(mount),
-        Rootfs::Path => {
-            let root = spec.root().as_ref().ok_or(SpecError::Missing { field: "root" })?;
-            Ok(detach_root(&bundle.join(root.path()))?)
+    let (pid, pidfd) = birth::complete(fork, ours.as_fd(), plan.proc.as_fd())?;
+    match see_through(&plan, linux.resources().as_ref(), pid, ours.as_fd(), hooks_ran) {
+        Ok(master) => Ok((pid, pidfd, ours, master)),
+        Err(error) => {
+            crate::wait::kill_and_reap(pidfd.as_fd());
+            Err(error)
         }
     }
 }
 
-/// A private copy of the directory and all that is mounted below it, as a detached mount.
-fn detach_root(path: &Path) -> Result<OwnedFd, StepError> {
-    let what = || format!("the root file system {} cannot be used", path.display());
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let dir = rustix::fs::open(path, flags, Mode::empty()).step(what)?;
-    let tree = clone_tree(dir, true).step(what)?;
-    mount_setattr(tree.as_fd(), true, &MountAttr::propagation(libc::MS_PRIVATE)).step(what)?;
-    Ok(tree)
+/// Does the runtime's part until the sandbox is complete; gives its console's master.
+fn see_through(
+    plan: &InitPlan<'_>,
+    resources: Option<&LinuxResources>,
+    pid: Pid,
+    ours: BorrowedFd<'_>,
+    hooks_ran: &mut bool,
+) -> Result<Option<OwnedFd>, CreateError> {
+    birth::set_up(plan, resources, pid, ours)?;
+    loop {
+        match gate::receive(ours).step(|| "could not hear from the sandbox's process")? {
+            Message::Ready(master) => return Ok(master),
+            Message::Failed(error) => return Err(error.into()),
+            Message::Paused => {
+                *hooks_ran = true;
+                plan.hooks.run(Stage::Prestart, pid.as_raw_nonzero().get())?;
+                plan.hooks.run(Stage::CreateRuntime, pid.as_raw_nonzero().get())?;
+                gate::send_go(ours).step(|| "the sandbox's process is gone")?;
+            }
+            _ => return Err(CreateError::Died),
+        }
+    }
 }

@@ -1,25 +1,23 @@
 //! exec: another process in a sandbox that runs.
 
+mod inside;
+
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::MetadataExt;
 
-use oci_spec::runtime::{LinuxPersonality, LinuxSeccomp, Process};
-use rustix::fs::{Mode, OFlags};
+use oci_spec::runtime::{LinuxPersonality, LinuxSeccomp, Process, Spec};
 use rustix::process::Pid;
-use rustix::thread::ThreadNameSpaceType;
 
-use crate::cgroup::{Cgroup, CgroupError, Entrance};
+use crate::cgroup::{Cgroup, CgroupError};
 use crate::create::check_terminal;
 use crate::gate::{self, Message};
-use crate::namespaces::{BornInto, Target, move_into_process};
+use crate::landlock::LandlockPlan;
 use crate::process::plan::{ProcessError, ProcessPlan};
-use crate::process::stdio::{Kept, Stdio};
-use crate::process::{become_workload, console};
+use crate::process::stdio::Stdio;
 use crate::spec::SpecError;
 use crate::start::StartError;
 use crate::step::{Step, StepError};
-use crate::sys::clone::{Side, fork_into};
-use crate::{init, procfs};
+use crate::{birth, procfs};
+use inside::Inside;
 
 /// A process to be executed in a sandbox.
 #[derive(Clone, Copy, Debug)]
@@ -28,6 +26,8 @@ pub struct ExecRequest<'a> {
     pub pid: Pid,
     /// Its pidfd, opened while it was certainly that process.
     pub pidfd: BorrowedFd<'a>,
+    /// The configuration that the sandbox was made from: what it says of every process in it.
+    pub spec: &'a Spec,
     /// What to execute and as whom.
     pub process: &'a Process,
     /// The filter: the sandbox's `linux.seccomp`, unless another is wanted.
@@ -80,39 +80,86 @@ pub enum ExecError {
     Died,
 }
 
+/// A process that is complete in its sandbox and waits to be executed. It ends if the caller does.
+#[derive(Debug)]
+pub struct ExecCreated {
+    pid: Pid,
+    pidfd: OwnedFd,
+    channel: OwnedFd,
+    console_master: Option<OwnedFd>,
+}
+
+impl ExecCreated {
+    /// Its id, as the caller sees it.
+    pub fn pid(&self) -> Pid {
+        self.pid
+    }
+
+    /// Takes the terminal's master: Some once, where one was asked for.
+    pub fn console_master(&mut self) -> Option<OwnedFd> {
+        self.console_master.take()
+    }
+
+    /// Executes the program.
+    ///
+    /// # Errors
+    /// It could not be executed. The process is reaped.
+    pub fn start(self) -> Result<ExecProcess, StartError> {
+        if let Err(error) = crate::start::go(self.channel.as_fd()) {
+            crate::wait::kill_and_reap(self.pidfd.as_fd());
+            return Err(error);
+        }
+        Ok(ExecProcess { pid: self.pid, pidfd: self.pidfd, console_master: self.console_master })
+    }
+
+    /// Ends the process that waits, and reaps it.
+    pub fn abandon(self) {
+        crate::wait::kill_and_reap(self.pidfd.as_fd());
+    }
+}
+
 /// Executes a process in the namespaces, root and cgroup of a sandbox, and returns when it was executed.
 ///
 /// # Errors
 /// See [`ExecError`]; a program that cannot be executed is [`ExecError::Start`].
 pub fn exec(request: ExecRequest<'_>) -> Result<ExecProcess, ExecError> {
+    Ok(prepare_exec(request)?.start()?)
+}
+
+/// Makes a process in the namespaces, root and cgroup of a sandbox, which then waits to be executed.
+///
+/// # Errors
+/// See [`ExecError`].
+pub fn prepare_exec(request: ExecRequest<'_>) -> Result<ExecCreated, ExecError> {
     if !crate::threads::is_single() {
         return Err(ExecError::Threads);
     }
     crate::spec::check_process(request.process)?;
     check_terminal(request.process.terminal() == Some(true), &request.stdio)?;
-    let process = ProcessPlan::new(request.process, request.seccomp, request.personality)?;
-    let joining = Joining {
+    let mut process = ProcessPlan::new(request.process, request.seccomp, request.personality)?;
+    if process.filter.as_ref().is_some_and(|filter| filter.agent.is_some()) {
+        return Err(StepError::rule("exec: linux.seccomp with SCMP_ACT_NOTIFY is not supported").into());
+    }
+    let annotations = request.spec.annotations().as_ref();
+    let landlock = annotations.and_then(|all| all.get(crate::landlock::ANNOTATION));
+    process.landlock = LandlockPlan::of(landlock.map(String::as_str), request.process)?;
+    let kinds = inside::namespaces_of(request.pid)?;
+    let inside = Inside {
+        process: &process,
         pidfd: request.pidfd,
-        kinds: namespaces_of(request.pid)?,
+        kinds,
+        root: inside::root_of(request.spec, request.pid)?,
+        watched: inside::is_watched(request.spec, kinds),
         entrance: request.cgroup.entrance()?,
         proc: procfs::open()?,
+        stdio: request.stdio,
+        preserved: request.preserve_fds,
     };
     let (ours, theirs) = gate::pair().step(|| "could not make a channel")?;
-    let born_into = BornInto::enter(&Target::Process(request.pidfd))?;
-    let entrance = joining.entrance.unified.as_ref().map(AsFd::as_fd);
-    let side = fork_into(0, entrance).step(|| "could not make a process in the sandbox")?;
-    let (pid, pidfd) = match side {
-        Side::Parent { pid, pidfd } => (pid, pidfd),
-        Side::Child => {
-            drop(ours);
-            std::mem::forget(born_into);
-            run(&process, &joining, &request.stdio, request.preserve_fds, theirs)
-        }
-    };
-    drop(born_into);
-    drop(theirs);
+    let fork = inside.fork(theirs)?;
+    let (pid, pidfd) = birth::complete(fork, ours.as_fd(), inside.proc.as_fd())?;
     match hear(ours.as_fd()) {
-        Ok(console_master) => Ok(ExecProcess { pid, pidfd, console_master }),
+        Ok(console_master) => Ok(ExecCreated { pid, pidfd, channel: ours, console_master }),
         Err(error) => {
             crate::wait::kill_and_reap(pidfd.as_fd());
             Err(error)
@@ -120,91 +167,11 @@ pub fn exec(request: ExecRequest<'_>) -> Result<ExecProcess, ExecError> {
     }
 }
 
-/// Lets the complete process go on and hears how its execution went.
+/// Hears from the new process that it is complete.
 fn hear(channel: BorrowedFd<'_>) -> Result<Option<OwnedFd>, ExecError> {
     match gate::receive(channel).step(|| "could not hear from the new process")? {
-        Message::Ready(master) => {
-            crate::start::go(channel)?;
-            Ok(master)
-        }
+        Message::Ready(master) => Ok(master),
         Message::Failed(error) => Err(error.into()),
         _ => Err(ExecError::Died),
     }
-}
-
-/// How to get into the sandbox.
-struct Joining<'a> {
-    pidfd: BorrowedFd<'a>,
-    kinds: ThreadNameSpaceType,
-    entrance: Entrance,
-    proc: OwnedFd,
-}
-
-/// All namespaces but the PID namespace, into which the process is born; the user namespace only if it is another
-/// one, since setns(2) refuses one's own.
-fn namespaces_of(pid: Pid) -> Result<ThreadNameSpaceType, StepError> {
-    let user_ns =
-        |process: &str| std::fs::metadata(format!("/proc/{process}/ns/user")).map(|meta| meta.ino());
-    let what = || format!("process {pid} of the sandbox is gone");
-    let other_user = user_ns(&pid.to_string()).step(what)? != user_ns("self").step(what)?;
-    let kinds = ThreadNameSpaceType::MOUNT
-        | ThreadNameSpaceType::NETWORK
-        | ThreadNameSpaceType::INTER_PROCESS_COMMUNICATION
-        | ThreadNameSpaceType::HOST_NAME_AND_NIS_DOMAIN_NAME
-        | ThreadNameSpaceType::CONTROL_GROUP;
-    Ok(if other_user { kinds | ThreadNameSpaceType::USER } else { kinds })
-}
-
-fn run(
-    process: &ProcessPlan,
-    joining: &Joining<'_>,
-    stdio: &Stdio<'_>,
-    preserved: &[BorrowedFd<'_>],
-    channel: OwnedFd,
-) -> ! {
-    let kept = match build(process, joining, stdio, preserved, channel.as_fd()) {
-        Ok(kept) => kept,
-        Err(error) => init::fail(Some(channel.as_fd()), &error),
-    };
-    match gate::StartGate::Channel(channel).wait() {
-        Ok(channel) => {
-            let (channel, error) = become_workload::execute(process, kept, channel);
-            init::fail(channel.as_ref().map(AsFd::as_fd), &error)
-        }
-        Err(error) => init::fail(None, &error),
-    }
-}
-
-fn build(
-    process: &ProcessPlan,
-    joining: &Joining<'_>,
-    stdio: &Stdio<'_>,
-    preserved: &[BorrowedFd<'_>],
-    channel: BorrowedFd<'_>,
-) -> Result<Kept, StepError> {
-    // Before it can be seen in the sandbox: nobody there may look into a process that still holds our descriptors.
-    init::hide_from_others()?;
-    become_workload::set_oom_score_adj(process, joining.proc.as_fd())?;
-    init::enter_cgroup(&joining.entrance)?;
-    move_into_process(joining.pidfd, joining.kinds).step(|| "could not join the sandbox's namespaces")?;
-    rustix::process::setsid().step(|| "could not start a session")?;
-    let console = match stdio {
-        Stdio::Streams(_) => None,
-        Stdio::Terminal => {
-            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-            let root =
-                rustix::fs::open("/", flags, Mode::empty()).step(|| "could not open the container's root")?;
-            let console = console::open(&root, process.console_size)?;
-            console::take_control(&console.slave)?;
-            rustix::fs::fchown(&console.slave, Some(process.uid), None)
-                .step(|| "could not give the terminal to its user")?;
-            Some(console)
-        }
-    };
-    let (master, slave) = console.map(|console| (console.master, console.slave)).unzip();
-    let mut kept = Kept::collect(stdio, slave.as_ref(), preserved)?;
-    kept.use_own_null_device()?;
-    become_workload::prepare(process, &kept)?;
-    gate::send_ready(channel, master.as_ref().map(AsFd::as_fd)).step(|| "the runtime is gone")?;
-    Ok(kept)
 }

@@ -6,7 +6,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use rustix::process::Pid;
 
 use crate::sys::clone::{Side, fork_into};
-use crate::sys::fds::{close_range, own};
+use crate::sys::fds::{close_from_but, own};
 use crate::threads;
 
 /// Duplicates this process, as fork(2) does. In the copy only `fds` and the standard streams stay open, the latter
@@ -42,14 +42,7 @@ pub fn fork_keeping(
 
 /// What else this copy of the process owns by number is gone then: it must not return to what believes in it.
 fn close_all_but(fds: &[BorrowedFd<'_>]) -> rustix::io::Result<()> {
-    let mut kept: Vec<i32> = fds.iter().map(AsRawFd::as_raw_fd).filter(|number| *number > 2).collect();
+    let mut kept: Vec<i32> = fds.iter().map(AsRawFd::as_raw_fd).collect();
     kept.sort_unstable();
-    let mut first = 3;
-    for number in kept {
-        if number > first {
-            close_range(first, number - 1)?;
-        }
-        first = number + 1;
-    }
-    close_range(first, i32::MAX)
+    close_from_but(3, &kept)
 }

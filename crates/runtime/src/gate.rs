@@ -1,7 +1,8 @@
 //! The channel between the runtime and the sandbox's init.
 //!
 //! Channel design: a pair of connected SEQPACKET sockets, one message per packet. Init reports `Ready` (with the
-//! console's master as ancillary data where there is one) or `Failed`, then waits for `Go`. After `Go` it executes
+//! console's master as ancillary data where there is one) or `Failed`, then waits for `Go`. In a new user namespace it
+//! waits for a first `Go`, until its IDs are mapped; where hooks run, it says `Paused` and waits for another. After `Go` it executes
 //! the workload: its end is close-on-exec, so the end of the stream means success and `Failed` the reason why not.
 //! A process that dies closes its end, hence no reader can wait for ever. A runtime that ends between create and
 //! start hands init a listening socket instead, on which the later `start` connects and then speaks the same words.
@@ -23,6 +24,8 @@ const MESSAGE_BYTES: usize = 8192;
 const READY: u8 = b'R';
 const FAILED: u8 = b'F';
 const GO: u8 = b'G';
+const PAUSED: u8 = b'P';
+const BORN: u8 = b'B';
 
 /// What one side told the other.
 #[derive(Debug)]
@@ -31,8 +34,12 @@ pub(crate) enum Message {
     Ready(Option<OwnedFd>),
     /// A step failed; the process ends.
     Failed(StepError),
-    /// Execute the workload.
+    /// Go on: for init, that is to execute the workload.
     Go,
+    /// Init has mounted everything and waits for `Go`, so that hooks can run.
+    Paused,
+    /// A process in the middle has made init, whose pidfd this is, and ends.
+    Born(OwnedFd),
     /// The other side closed its end: it executed the workload, or died.
     End,
 }
@@ -45,6 +52,16 @@ pub(crate) fn pair() -> rustix::io::Result<(OwnedFd, OwnedFd)> {
 /// Reports that the sandbox is complete.
 pub(crate) fn send_ready(channel: BorrowedFd<'_>, console: Option<BorrowedFd<'_>>) -> rustix::io::Result<()> {
     send(channel, &[READY], console)
+}
+
+/// Reports that the mounts are complete, for hooks to run.
+pub(crate) fn send_paused(channel: BorrowedFd<'_>) -> rustix::io::Result<()> {
+    send(channel, &[PAUSED], None)
+}
+
+/// Hands over the pidfd of the process that was made.
+pub(crate) fn send_born(channel: BorrowedFd<'_>, pidfd: BorrowedFd<'_>) -> rustix::io::Result<()> {
+    send(channel, &[BORN], Some(pidfd))
 }
 
 /// Lets init go on.
@@ -94,6 +111,8 @@ pub(crate) fn receive(channel: BorrowedFd<'_>) -> rustix::io::Result<Message> {
     Ok(match bytes.get(..len) {
         Some([READY, ..]) => Message::Ready(fd),
         Some([GO, ..]) => Message::Go,
+        Some([PAUSED, ..]) => Message::Paused,
+        Some([BORN, ..]) => fd.map_or(Message::End, Message::Born),
         Some([FAILED, a, b, c, d, text @ ..]) => {
             let what = String::from_utf8_lossy(text).into_owned();
             Message::Failed(match i32::from_ne_bytes([*a, *b, *c, *d]) {
@@ -103,6 +122,15 @@ pub(crate) fn receive(channel: BorrowedFd<'_>) -> rustix::io::Result<Message> {
         }
         _ => Message::End,
     })
+}
+
+/// Waits for `Go` in the middle of the making.
+pub(crate) fn await_go(channel: BorrowedFd<'_>) -> Result<(), StepError> {
+    use crate::step::Step;
+    match receive(channel).step(|| "could not hear from the runtime")? {
+        Message::Go => Ok(()),
+        _ => Err(StepError::rule("the runtime ended before the sandbox was complete")),
+    }
 }
 
 /// Where init waits for `Go`, and whom it tells that the workload could not be executed.

@@ -12,7 +12,7 @@
 //! // The configuration that `gaufre-oci spec` writes; an engine builds its own from the same pieces.
 //! let mut spec = gaufre_runtime::spec::default_spec();
 //! spec.set_hostname(Some("waffle".to_owned()));
-//! let cgroup = gaufre_runtime::cgroup_of("example", &spec)?;
+//! let cgroup = gaufre_runtime::cgroup_of("example", &spec, Default::default())?;
 //! assert_eq!(cgroup.name(), std::path::Path::new("gaufre/example"));
 //! # Ok::<(), gaufre_runtime::cgroup::CgroupError>(())
 //! ```
@@ -20,7 +20,7 @@
 //! Running it (as root):
 //!
 //! ```no_run
-//! use gaufre_runtime::{CreateRequest, Rootfs, Stdio, create, wait};
+//! use gaufre_runtime::{CreateOptions, CreateRequest, Rootfs, Stdio, create, wait};
 //! use std::os::fd::AsFd;
 //!
 //! let spec = gaufre_runtime::spec::default_spec();
@@ -32,6 +32,7 @@
 //!     stdio: Stdio::inherit(),
 //!     preserve_fds: &[],
 //!     start_socket: None,
+//!     options: CreateOptions::default(),
 //! })?;
 //! let running = created.start()?;
 //! let exit = wait(running.pidfd.as_fd())?;
@@ -41,18 +42,25 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod birth;
 pub mod cgroup;
 mod create;
 mod exec;
+mod features;
 mod fork;
 mod gate;
+pub mod hooks;
 mod init;
+mod labels;
+pub mod landlock;
 mod namespaces;
+mod parts;
 mod process;
 mod procfs;
 mod rootfs;
 mod seal;
 pub mod seccomp;
+pub mod signals;
 pub mod spec;
 mod start;
 pub mod state;
@@ -62,8 +70,9 @@ mod sysctl;
 mod threads;
 mod wait;
 
-pub use create::{CreateError, CreateRequest, Rootfs, cgroup_of, create};
-pub use exec::{ExecError, ExecProcess, ExecRequest, exec};
+pub use create::{CreateError, CreateOptions, CreateRequest, Rootfs, cgroup_of, create};
+pub use exec::{ExecCreated, ExecError, ExecProcess, ExecRequest, exec, prepare_exec};
+pub use features::features;
 pub use fork::fork_keeping;
 pub use process::capabilities::available_capabilities;
 pub use process::plan::ProcessError;

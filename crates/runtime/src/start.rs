@@ -1,13 +1,15 @@
 //! start: the word that lets a created sandbox execute its workload.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
+use rustix::fs::{Mode, OFlags};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use rustix::process::Pid;
 
 use crate::cgroup::Cgroup;
 use crate::gate::{self, Message};
+use crate::hooks::{HookError, Hooks, Stage};
 use crate::step::StepError;
 
 /// A sandbox that is complete and waits to be started. Its process is a child of the caller.
@@ -18,6 +20,7 @@ pub struct Created {
     channel: OwnedFd,
     console_master: Option<OwnedFd>,
     cgroup: Cgroup,
+    hooks: Hooks,
 }
 
 /// A sandbox whose workload was executed (or has ended already). Its process is a child of the caller.
@@ -43,6 +46,9 @@ pub enum StartError {
     /// The program cannot be executed: exit code 126.
     #[error(transparent)]
     NotExecutable(StepError),
+    /// A poststart hook failed.
+    #[error(transparent)]
+    Hook(#[from] HookError),
     /// The sandbox is not there to be started: it died, or was started before.
     #[error("the sandbox does not wait to be started")]
     NotWaiting {
@@ -58,7 +64,7 @@ impl StartError {
         match self {
             Self::NotFound(_) => 127,
             Self::NotExecutable(_) => 126,
-            Self::NotWaiting { .. } => 125,
+            Self::Hook(_) | Self::NotWaiting { .. } => 125,
         }
     }
 
@@ -78,8 +84,9 @@ impl Created {
         channel: OwnedFd,
         console_master: Option<OwnedFd>,
         cgroup: Cgroup,
+        hooks: Hooks,
     ) -> Self {
-        Self { pid, pidfd, channel, console_master, cgroup }
+        Self { pid, pidfd, channel, console_master, cgroup, hooks }
     }
 
     /// The process's id, as the caller sees it.
@@ -110,17 +117,29 @@ impl Created {
         &self.cgroup
     }
 
-    /// Executes the workload.
+    /// Executes the workload and runs the poststart hooks.
     ///
     /// # Errors
-    /// It could not be executed. The process is reaped; the cgroup is left for the caller to delete.
+    /// It could not be executed, or a hook failed. The process is reaped; the cgroup is left for the caller to delete,
+    /// and so are the poststop hooks (see [`crate::hooks`]).
     pub fn start(self) -> Result<Running, StartError> {
-        if let Err(error) = go(self.channel.as_fd()) {
+        let pid = self.pid.as_raw_nonzero().get();
+        let started = go(self.channel.as_fd());
+        if let Err(error) = started.and_then(|()| Ok(self.hooks.run(Stage::Poststart, pid)?)) {
             crate::wait::kill_and_reap(self.pidfd.as_fd());
             return Err(error);
         }
         let Self { pid, pidfd, console_master, cgroup, .. } = self;
         Ok(Running { pid, pidfd, console_master, cgroup })
+    }
+
+    /// Lets go of a sandbox that was made with a start socket and is noted down: it waits there from here on. Until
+    /// this word it ends if the caller does.
+    ///
+    /// # Errors
+    /// The process has ended.
+    pub fn leave(self) -> std::io::Result<()> {
+        Ok(gate::send_go(self.channel.as_fd())?)
     }
 
     /// Kills the process that waits, reaps it and removes the cgroup.
@@ -143,21 +162,43 @@ pub fn start_at(path: &Path) -> Result<(), StartError> {
     let socket =
         rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
             .map_err(not_waiting)?;
-    let address = SocketAddrUnix::new(path).map_err(not_waiting)?;
-    rustix::net::connect(&socket, &address).map_err(not_waiting)?;
+    connect_to(&socket, path).map_err(not_waiting)?;
     go(socket.as_fd())
 }
 
 /// A socket for [`start_at`], listening at `path` for init to take its start from.
 ///
 /// # Errors
-/// The path exists, is too long (107 bytes) or cannot be made.
+/// The path exists or cannot be made.
 pub fn start_socket(path: &Path) -> std::io::Result<OwnedFd> {
     let socket =
         rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
-    rustix::net::bind(&socket, &SocketAddrUnix::new(path)?)?;
+    with_address(path, |address| rustix::net::bind(&socket, address))?;
     rustix::net::listen(&socket, 4)?;
     Ok(socket)
+}
+
+/// Connects to the start socket at `path`.
+pub(crate) fn connect_to(socket: &OwnedFd, path: &Path) -> rustix::io::Result<()> {
+    with_address(path, |address| rustix::net::connect(socket, address))
+}
+
+/// Uses a socket's path as an address. An address holds 107 bytes (unix(7)); a longer path is named through a
+/// descriptor of its directory.
+fn with_address<T>(
+    path: &Path,
+    used: impl FnOnce(&SocketAddrUnix) -> rustix::io::Result<T>,
+) -> rustix::io::Result<T> {
+    if let Ok(address) = SocketAddrUnix::new(path) {
+        return used(&address);
+    }
+    let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(rustix::io::Errno::INVAL);
+    };
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let dir = rustix::fs::open(dir, flags, Mode::empty())?;
+    let short = Path::new("/proc/self/fd").join(dir.as_raw_fd().to_string()).join(name);
+    used(&SocketAddrUnix::new(&short)?)
 }
 
 pub(crate) fn go(channel: BorrowedFd<'_>) -> Result<(), StartError> {

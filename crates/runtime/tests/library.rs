@@ -8,8 +8,8 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 
 use gaufre_runtime::{
-    CreateRequest, ExecRequest, Exit, Rootfs, StartError, Stdio, Streams, create, exec, fork_keeping, kill,
-    spec::default_spec, wait,
+    CreateOptions, CreateRequest, ExecRequest, Exit, Rootfs, StartError, Stdio, Streams, create, exec,
+    fork_keeping, kill, spec::default_spec, wait,
 };
 use oci_spec::runtime::Spec;
 use rustix::mount::{
@@ -61,6 +61,7 @@ fn a_detached_overlay_becomes_the_root_and_leaves_the_lower_layer_alone(dir: &Pa
         stdio: Stdio::Streams(streams),
         preserve_fds: &[],
         start_socket: None,
+        options: CreateOptions::default(),
     };
     let created = create(request).unwrap();
     assert_ne!(
@@ -75,6 +76,7 @@ fn a_detached_overlay_becomes_the_root_and_leaves_the_lower_layer_alone(dir: &Pa
     let executed = exec(ExecRequest {
         pid: running.pid,
         pidfd: running.pidfd.as_fd(),
+        spec: &spec,
         process: &process,
         seccomp: spec.linux().as_ref().unwrap().seccomp().as_ref(),
         personality: None,
@@ -84,7 +86,7 @@ fn a_detached_overlay_becomes_the_root_and_leaves_the_lower_layer_alone(dir: &Pa
     })
     .unwrap();
     assert_eq!(wait(executed.pidfd.as_fd()).unwrap(), Exit::Code(6));
-    assert!(running.cgroup.stats().pids.is_none_or(|pids| pids > 0));
+    assert!(running.cgroup.controller_dir("pids").is_none() || running.cgroup.stats().pids.current > 0);
     kill(running.pidfd.as_fd(), rustix::process::Signal::KILL).unwrap();
     assert_eq!(wait(running.pidfd.as_fd()).unwrap(), Exit::Signal(9));
     running.cgroup.kill_all().unwrap();
@@ -125,6 +127,7 @@ fn request<'a>(id: &'a str, spec: &'a Spec, dir: &'a Path, name: &str) -> Create
         stdio: Stdio::inherit(),
         preserve_fds: &[],
         start_socket: None,
+        options: CreateOptions::default(),
     }
 }
 

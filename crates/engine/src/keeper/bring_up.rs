@@ -16,7 +16,7 @@ use crate::sandbox::{
 };
 use crate::settings::{LogDriver, NetworkMode};
 use gaufre_net::{AttachRequest, Attachment, Net};
-use gaufre_runtime::{CreateRequest, Created, Rootfs, StartError, Stdio, Streams};
+use gaufre_runtime::{CreateOptions, CreateRequest, Created, Rootfs, StartError, Stdio, Streams};
 use gaufre_store::{RootfsRequest, Store, StoreOptions};
 use jiff::Timestamp;
 use rustix::fs::{Mode, OFlags, open};
@@ -153,6 +153,7 @@ pub(super) fn bring_up(
         stdio: pipes.as_ref().map_or(Stdio::Terminal, Pipes::stdio),
         preserve_fds: &[],
         start_socket: None,
+        options: CreateOptions::default(),
     })
     .map_err(|error| match error {
         gaufre_runtime::CreateError::Died { .. } => killed(sandbox),

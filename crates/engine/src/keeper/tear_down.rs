@@ -21,7 +21,7 @@ pub(super) fn after_run(
     restarts: u32,
 ) -> Exit {
     let Serving { running, holder, .. } = serving;
-    let oom_killed = running.cgroup.stats().oom_kills.is_some_and(|kills| kills > 0);
+    let oom_killed = running.cgroup.oom_kills().is_some_and(|kills| kills > 0);
     let exit = Exit { code, finished_at: Timestamp::now(), oom_killed, error: None };
     // Before anything else: what is seen once is not to be lost with the keeper.
     note("the state", sandbox.set_phase(Phase::Finishing { exit: exit.clone() }, restarts));

@@ -6,23 +6,47 @@ use std::path::Path;
 
 use oci_spec::runtime::{LinuxDeviceCgroup, LinuxDeviceType};
 use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 
 use super::{CgroupError, devices};
-use crate::sys::bpf::{Instruction, attach_device_program, load_device_program};
+use crate::sys::bpf::{Instruction, attach_device_program, device_programs, load_device_program};
 
-/// Loads the program for `rules` and attaches it to the group at `dir`.
-pub(super) fn attach(dir: &Path, rules: &[LinuxDeviceCgroup]) -> Result<(), CgroupError> {
+/// Our program's name, by which it is found again.
+const NAME: &str = "gaufre_devices";
+
+/// Loads the program for `rules` and attaches it to the group at `dir`; with `replace` in the place of the one that an
+/// earlier call attached there.
+///
+/// A caller without privileges is not let load programs. Nor may it, or what it makes in a user namespace, make device
+/// nodes: what it can open, it could open before. So the rules are left out then.
+pub(super) fn attach(dir: &Path, rules: &[LinuxDeviceCgroup], replace: bool) -> Result<(), CgroupError> {
     let rules = devices::effective(rules);
     let unconditional = rules.iter().all(|rule| rule.allow() && devices::is_all(rule));
-    if rules.is_empty() || unconditional {
+    if rules.is_empty() || (unconditional && !replace) {
         return Ok(());
     }
     let wrap =
         |source: rustix::io::Errno| CgroupError::Devices { path: dir.to_owned(), source: source.into() };
-    let program = load_device_program(&compile(&rules)?).map_err(wrap)?;
+    let program = match load_device_program(&compile(&rules)?, NAME) {
+        Err(Errno::PERM | Errno::ACCESS) if is_unprivileged() => return Ok(()),
+        program => program.map_err(wrap)?,
+    };
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let group = rustix::fs::open(dir, flags, Mode::empty()).map_err(wrap)?;
-    attach_device_program(group.as_fd(), program.as_fd()).map_err(wrap)
+    let old = if replace { device_programs(group.as_fd(), NAME).map_err(wrap)? } else { Vec::new() };
+    attach_device_program(group.as_fd(), program.as_fd(), old.first().map(AsFd::as_fd)).map_err(wrap)
+}
+
+/// Whether the caller is another user than root, or root in a user namespace only.
+fn is_unprivileged() -> bool {
+    let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    let everybody: Vec<&str> = map.split_whitespace().collect();
+    !rustix::process::geteuid().is_root() || everybody != ["0", "0", "4294967295"]
+}
+
+/// Whether the rules can be expressed.
+pub(super) fn check(rules: &[LinuxDeviceCgroup]) -> Result<(), CgroupError> {
+    compile(&devices::effective(rules)).map(drop)
 }
 
 // Registers: r1 is the context (struct bpf_cgroup_dev_ctx) on entry.

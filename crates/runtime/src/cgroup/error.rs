@@ -58,6 +58,16 @@ pub enum CgroupError {
         #[source]
         source: io::Error,
     },
+    /// More is in use than the new limit allows (`memory.checkBeforeUpdate`).
+    #[error("could not apply {field}: {usage_bytes} bytes are in use, more than {limit_bytes}")]
+    InUse {
+        /// The field of the configuration.
+        field: String,
+        /// The limit asked for.
+        limit_bytes: u64,
+        /// What is in use.
+        usage_bytes: u64,
+    },
     /// The device rules are refused.
     #[error("could not apply linux.resources.devices to {}", path.display())]
     Devices {
@@ -94,6 +104,9 @@ pub enum CgroupError {
         #[source]
         source: io::Error,
     },
+    /// systemd could not make, change or end the group's scope.
+    #[error(transparent)]
+    Systemd(#[from] super::SystemdError),
     /// The group's processes do not end, or do not stop.
     #[error("the processes of the cgroup {} did not {what} in time", path.display())]
     Timeout {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::CgroupError;
 
-const ROOT: &str = "/sys/fs/cgroup";
+pub(super) const ROOT: &str = "/sys/fs/cgroup";
 /// `CGROUP2_SUPER_MAGIC` of linux/magic.h.
 const CGROUP2_MAGIC: i64 = 0x6367_7270;
 
@@ -59,6 +59,20 @@ impl Layout {
         };
         hierarchies.iter().map(|(controllers, root)| (controllers.as_slice(), root.as_path()))
     }
+}
+
+/// Below which group of the hierarchies the caller may make groups: the root (an empty path) for root; the caller's own
+/// in the v2 hierarchy where that was given to it (delegated); None where it may nowhere.
+pub(super) fn writable_base(layout: &Layout) -> Option<PathBuf> {
+    let writable = |dir: &Path| rustix::fs::access(dir, rustix::fs::Access::WRITE_OK).is_ok();
+    let legacy_root = layout.legacy().map(|(_, root)| root).next();
+    if legacy_root.or(layout.unified()).is_some_and(writable) {
+        return Some(PathBuf::new());
+    }
+    let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
+    let own = groups.lines().find_map(|line| line.strip_prefix("0::/"))?;
+    let dir = layout.unified()?.join(own);
+    (!own.is_empty() && writable(&dir) && writable(&dir.join("cgroup.procs"))).then(|| PathBuf::from(own))
 }
 
 /// One line of /proc/self/cgroup, `9:cpu,cpuacct:/path`, where that hierarchy is mounted in the usual place.

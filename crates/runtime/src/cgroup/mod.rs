@@ -3,14 +3,20 @@
 //! A [`Cgroup`] is a name and the directories that belong to it, one for v2 or one for each v1 hierarchy. It can be
 //! stored (serde) and used again by another process: nothing but the directories is its state.
 
+mod below;
 mod control;
+mod convert;
 mod devices;
 mod ebpf;
 mod error;
+mod files;
+mod freezer;
 mod layout;
+mod manager;
 mod remove;
 mod setting;
 mod stats;
+mod systemd;
 mod v1;
 mod v2;
 
@@ -23,10 +29,17 @@ use oci_spec::runtime::LinuxResources;
 use rustix::fs::{Mode, OFlags};
 use serde::{Deserialize, Serialize};
 
+use files::Files;
+
 pub use devices::default_rules as default_device_rules;
 pub use error::CgroupError;
 pub use layout::Layout;
-pub use stats::Stats;
+pub use manager::CgroupManager;
+pub use stats::{
+    BlockIo, BlockIoEntry, Cpu, CpuSet, CpuUsage, HugePages, Memory, MemoryEntry, MemoryEvents, Pids,
+    Pressure, PressureLine, Stats, Throttling,
+};
+pub use systemd::SystemdError;
 
 /// A control group of one sandbox.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +50,9 @@ pub struct Cgroup {
     unified: Option<PathBuf>,
     /// The v1 directories with their controllers, on v1 and hybrid hosts.
     legacy: Vec<Hierarchy>,
+    /// The scope that it is the group of, where systemd makes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    scope: Option<systemd::Scope>,
 }
 
 /// One v1 hierarchy's directory of a group.
@@ -53,10 +69,14 @@ pub(crate) struct Entrance {
     pub(crate) unified: Option<OwnedFd>,
     /// The v1 `cgroup.procs` files, open for writing.
     pub(crate) legacy: Vec<OwnedFd>,
+    /// Whether the new process has to wait until it was taken in ([`Cgroup::admit`]).
+    pub(crate) awaits: bool,
 }
 
 impl Cgroup {
-    /// Names the group `path` of the configuration's `linux.cgroupsPath` on this host, making nothing.
+    /// Names the group `path`, making nothing. For a caller who may not write to the hierarchies' roots it is below the
+    /// caller's own group, in those hierarchies where that one is the caller's to write; where it is in none there is
+    /// no group, and a limit is refused by its name.
     ///
     /// # Errors
     /// A path with `..`, or a host without any cgroup file system at /sys/fs/cgroup.
@@ -67,12 +87,16 @@ impl Cgroup {
         if !plain || name.as_os_str().is_empty() {
             return Err(CgroupError::Name { path: path.to_owned() });
         }
+        let base = layout::writable_base(&layout);
+        let Some(base) = base else { return Ok(Self::none()) };
+        let legacy = if base.as_os_str().is_empty() { layout.legacy().collect() } else { Vec::new() };
+        let name = base.join(name);
         let unified = layout.unified().map(|root| root.join(&name));
-        let legacy = layout
-            .legacy()
+        let legacy = legacy
+            .into_iter()
             .map(|(controllers, root)| Hierarchy { controllers: controllers.to_vec(), dir: root.join(&name) })
             .collect();
-        Ok(Self { name, unified, legacy })
+        Ok(Self { name, unified, legacy, scope: None })
     }
 
     /// Makes the group's directories and applies `resources`, so that limits hold from the first process on.
@@ -81,8 +105,12 @@ impl Cgroup {
     /// # Errors
     /// A directory that cannot be made, or a limit that cannot be applied: the error names the field.
     pub fn create(&self, resources: Option<&LinuxResources>) -> Result<(), CgroupError> {
-        let made = self.make_dirs().and_then(|()| match resources {
-            Some(resources) => self.apply(resources),
+        if self.scope.is_some() {
+            // It is made around its first process. What is wrong with the limits shows now.
+            return resources.map_or(Ok(()), |resources| v2::settings(resources).map(drop));
+        }
+        let made = self.make_dirs(resources).and_then(|()| match resources {
+            Some(resources) => self.apply(resources, false),
             None => Ok(()),
         });
         if made.is_err() {
@@ -94,10 +122,10 @@ impl Cgroup {
 
     /// The parent of the group may be removed while we make it, by one who found it empty: that one is done in a
     /// moment, and a further try succeeds.
-    fn make_dirs(&self) -> Result<(), CgroupError> {
+    fn make_dirs(&self, resources: Option<&LinuxResources>) -> Result<(), CgroupError> {
         let mut tries_left = 10;
         loop {
-            match self.try_make_dirs() {
+            match self.try_make_dirs(resources) {
                 Err(CgroupError::Make { source, .. })
                     if source.kind() == ErrorKind::NotFound && tries_left > 0 =>
                 {
@@ -108,9 +136,9 @@ impl Cgroup {
         }
     }
 
-    fn try_make_dirs(&self) -> Result<(), CgroupError> {
+    fn try_make_dirs(&self, resources: Option<&LinuxResources>) -> Result<(), CgroupError> {
         if let Some(dir) = &self.unified {
-            v2::make(dir, &self.name, self.legacy.is_empty())?;
+            v2::make(dir, &self.name, self.legacy.is_empty(), resources)?;
         }
         for hierarchy in &self.legacy {
             v1::make(&hierarchy.dir, &self.name, &hierarchy.controllers)?;
@@ -118,17 +146,47 @@ impl Cgroup {
         Ok(())
     }
 
-    /// Applies limits to an existing group.
+    /// Changes the limits of an existing group: what `resources` does not name stays as it is.
     ///
     /// # Errors
-    /// As for [`Cgroup::create`].
-    pub fn apply(&self, resources: &LinuxResources) -> Result<(), CgroupError> {
-        let settings = if self.is_v2() { v2::settings(resources)? } else { v1::settings(resources)? };
-        for setting in settings {
-            setting.write(self.controller_dir(setting.controller))?;
+    /// As for [`Cgroup::create`]. What was applied before the failure stays.
+    pub fn update(&self, resources: &LinuxResources) -> Result<(), CgroupError> {
+        if let (Some(scope), Some(dir)) = (&self.scope, &self.unified) {
+            if let Some(memory) = resources.memory() {
+                v2::check_usage(dir, memory)?;
+            }
+            v2::settings(resources)?;
+            scope.update(resources)?;
         }
+        self.apply(resources, true)
+    }
+
+    /// Whether the limits can be expressed at all, on either version of cgroups.
+    ///
+    /// # Errors
+    /// What neither version has, by the field's name.
+    pub(crate) fn check(resources: &LinuxResources) -> Result<(), CgroupError> {
+        let v2 = v2::settings(resources).map(drop);
+        let v1 = v1::settings(resources).map(drop);
+        if let Some(rules) = resources.devices() {
+            ebpf::check(rules)?;
+        }
+        v2.or(v1)
+    }
+
+    /// With `replace` the device rules take the place of earlier ones.
+    fn apply(&self, resources: &LinuxResources, replace: bool) -> Result<(), CgroupError> {
+        let mut settings = if self.is_v2() { v2::settings(resources)? } else { v1::settings(resources)? };
+        if self.dirs().next().is_none() {
+            // Without a group there is no control of devices, nor need for it: who has none may make no device nodes.
+            settings.retain(|setting| setting.controller != "devices");
+        }
+        if let (true, Some(dir), Some(memory)) = (self.is_v2(), &self.unified, resources.memory()) {
+            v2::check_usage(dir, memory)?;
+        }
+        setting::write_all(self, &settings)?;
         if let (true, Some(dir), Some(rules)) = (self.is_v2(), &self.unified, resources.devices()) {
-            ebpf::attach(dir, rules)?;
+            ebpf::attach(dir, rules, replace)?;
         }
         Ok(())
     }
@@ -139,11 +197,12 @@ impl Cgroup {
             rustix::fs::open(path, flags | OFlags::CLOEXEC, Mode::empty())
                 .map_err(|source| CgroupError::Enter { path: path.to_owned(), source: source.into() })
         };
-        let unified =
-            self.unified.as_deref().map(|dir| open(dir, OFlags::PATH | OFlags::DIRECTORY)).transpose()?;
+        let awaits = self.scope.is_some() && !self.exists();
+        let dir = self.unified.as_deref().filter(|_| !awaits);
+        let unified = dir.map(|dir| open(dir, OFlags::PATH | OFlags::DIRECTORY)).transpose()?;
         let legacy =
             self.legacy.iter().map(|hierarchy| open(&hierarchy.dir.join("cgroup.procs"), OFlags::WRONLY));
-        Ok(Entrance { unified, legacy: legacy.collect::<Result<_, _>>()? })
+        Ok(Entrance { unified, legacy: legacy.collect::<Result<_, _>>()?, awaits })
     }
 
     /// The group's name below each hierarchy's root.
@@ -214,19 +273,27 @@ impl Cgroup {
     }
 }
 
+/// The processes in `dir` and, where it has sub-groups, in those.
 fn collect_procs(dir: &Path, pids: &mut Vec<i32>) -> Result<(), CgroupError> {
-    let wrap = |source| CgroupError::Read { path: dir.to_owned(), source };
-    match fs::read_to_string(dir.join("cgroup.procs")) {
+    let found = Files::open(dir).and_then(|files| files.text("cgroup.procs"));
+    match found {
         Ok(text) => pids.extend(text.lines().filter_map(|line| line.parse::<i32>().ok())),
-        // A threaded v2 sub-group refuses to list processes; they are listed by its ancestor.
-        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Unsupported) => return Ok(()),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
         Err(error) if error.raw_os_error() == Some(libc::ENODEV) => return Ok(()),
-        Err(error) => return Err(wrap(error)),
+        // A threaded v2 sub-group refuses to list processes; they are listed by its ancestor.
+        Err(error) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => return Ok(()),
+        Err(source) => return Err(CgroupError::Read { path: dir.to_owned(), source }),
     }
-    for entry in fs::read_dir(dir).map_err(wrap)?.flatten() {
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            collect_procs(&entry.path(), pids)?;
-        }
+    children(dir).into_iter().try_for_each(|child| collect_procs(&child, pids))
+}
+
+/// The sub-groups of a group: most have none, which the count of links says without a look through all its files.
+fn children(dir: &Path) -> Vec<PathBuf> {
+    use std::os::unix::fs::MetadataExt;
+    if fs::symlink_metadata(dir).is_ok_and(|meta| meta.nlink() <= 2) {
+        return Vec::new();
     }
-    Ok(())
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    let dirs = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+    dirs.map(|entry| entry.path()).collect()
 }

@@ -11,6 +11,28 @@ use super::{Cgroup, CgroupError};
 const PATIENCE: Duration = Duration::from_secs(5);
 
 impl Cgroup {
+    /// Kills what is left in the group and removes it. A group without processes, the usual case, costs one rmdir(2)
+    /// for each of its directories. A group that is gone already is success.
+    ///
+    /// # Errors
+    /// See [`Cgroup::kill_all`] and [`Cgroup::delete`].
+    pub fn destroy(&self) -> Result<(), CgroupError> {
+        if self.scope.is_some() {
+            self.kill_all()?;
+            return self.delete();
+        }
+        let removed = |dir: &Path| match fs::remove_dir(dir) {
+            Ok(()) => true,
+            Err(error) => error.kind() == ErrorKind::NotFound,
+        };
+        // Each is tried: not `all`, which would end at the first that is in use.
+        if self.dirs().filter(|dir| !removed(dir)).count() == 0 {
+            return Ok(());
+        }
+        self.kill_all()?;
+        self.delete()
+    }
+
     /// Removes the group and the sub-groups that the sandbox made. A group that is gone already is success.
     ///
     /// All directories are tried, whatever fails.
@@ -19,7 +41,11 @@ impl Cgroup {
     /// The first directory that could not be removed: it still holds processes.
     pub fn delete(&self) -> Result<(), CgroupError> {
         let deadline = Instant::now() + PATIENCE;
-        let mut first = Ok(());
+        // systemd forgets a scope by itself when its group is empty, and mostly has before we come here.
+        let mut first = match &self.scope {
+            Some(scope) if self.exists() => scope.stop().map_err(CgroupError::from),
+            _ => Ok(()),
+        };
         for dir in self.dirs() {
             let removed =
                 remove(dir, deadline).map_err(|source| CgroupError::Remove { path: dir.to_owned(), source });
@@ -47,8 +73,7 @@ fn remove(dir: &Path, deadline: Instant) -> io::Result<()> {
 
 /// Removes what can be removed below `dir`; what cannot shows in the next attempt on `dir` itself.
 fn remove_children(dir: &Path, deadline: Instant) {
-    let Ok(entries) = fs::read_dir(dir) else { return };
-    for entry in entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
-        let _ = remove(&entry.path(), deadline);
+    for child in super::children(dir) {
+        let _ = remove(&child, deadline);
     }
 }

@@ -4,11 +4,12 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 
-use oci_spec::runtime::{LinuxBlockIo, LinuxCpu, LinuxMemory, LinuxResources};
+use oci_spec::runtime::{LinuxBlockIo, LinuxCpu, LinuxMemory, LinuxNetwork, LinuxResources};
 
-use super::CgroupError;
-use super::devices;
-use super::setting::{Setting, unsupported, write};
+use super::convert::{limit_or_max, page_size, rdma_settings, refuse_block_io, refuse_memory};
+use super::files::Files;
+use super::setting::{Setting, unsupported};
+use super::{CgroupError, devices};
 
 /// Makes the directory, and for cpuset gives each new level its parent's processors and memory nodes: a v1 cpuset
 /// starts empty, and nothing can enter an empty one.
@@ -29,19 +30,24 @@ pub(super) fn make(dir: &Path, name: &Path, controllers: &[String]) -> Result<()
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
             other => other.map_err(wrap)?,
         }
-        for file in ["cpuset.cpus", "cpuset.mems"] {
-            inherit(level, file).map_err(wrap)?;
-        }
+        inherit(level).map_err(wrap)?;
     }
     Ok(())
 }
 
-fn inherit(level: &Path, file: &str) -> std::io::Result<()> {
-    if !fs::read_to_string(level.join(file))?.trim().is_empty() {
-        return Ok(());
+fn inherit(level: &Path) -> std::io::Result<()> {
+    let files = Files::open(level)?;
+    let mut parent = None;
+    for file in ["cpuset.cpus", "cpuset.mems"] {
+        if files.text(file)?.trim().is_empty() {
+            let parent = match &mut parent {
+                Some(parent) => parent,
+                none => none.insert(Files::open(level.parent().unwrap_or(level))?),
+            };
+            files.write(file, parent.text(file)?.trim())?;
+        }
     }
-    let parent = level.parent().unwrap_or(level);
-    write(&level.join(file), fs::read_to_string(parent.join(file))?.trim())
+    Ok(())
 }
 
 /// The limits as v1 settings, in the order in which they have to be written.
@@ -54,23 +60,23 @@ pub(super) fn settings(resources: &LinuxResources) -> Result<Vec<Setting>, Cgrou
         cpu_settings(cpu, &mut settings);
     }
     if let Some(pids) = resources.pids() {
-        settings.push(Setting::new("pids", "pids.max", super::v2::limit_or_max(pids.limit()), "pids.limit"));
+        settings.push(Setting::new("pids", "pids.max", limit_or_max(pids.limit()), "pids.limit"));
     }
     if let Some(block_io) = resources.block_io() {
         block_io_settings(block_io, &mut settings)?;
     }
     for limit in resources.hugepage_limits().iter().flatten() {
-        let file = format!("hugetlb.{}.limit_in_bytes", super::v2::page_size(limit.page_size())?);
-        settings.push(Setting::new("hugetlb", file, limit.limit(), "hugepageLimits"));
+        let size = page_size(limit.page_size())?;
+        let setting = |file| Setting::new("hugetlb", file, limit.limit(), "hugepageLimits");
+        settings.push(setting(format!("hugetlb.{size}.limit_in_bytes")));
+        settings.push(setting(format!("hugetlb.{size}.rsvd.limit_in_bytes")).optional());
     }
-    if resources.network().is_some() {
-        return Err(unsupported("network", "net_cls and net_prio are not handled"));
+    if let Some(network) = resources.network() {
+        network_settings(network, &mut settings)?;
     }
-    if resources.rdma().as_ref().is_some_and(|rdma| !rdma.is_empty()) {
-        return Err(unsupported("rdma", "the rdma controller is not handled"));
-    }
-    if resources.unified().as_ref().is_some_and(|unified| !unified.is_empty()) {
-        return Err(unsupported("unified", "this host has its controllers on cgroup v1"));
+    rdma_settings(resources, &mut settings)?;
+    if let Some((file, _)) = resources.unified().iter().flatten().next() {
+        return Err(unsupported(&format!("unified.{file}"), "this host has its controllers on cgroup v1"));
     }
     for rule in resources.devices().iter().flat_map(|rules| devices::effective(rules)) {
         let file = if rule.allow() { "devices.allow" } else { "devices.deny" };
@@ -79,24 +85,31 @@ pub(super) fn settings(resources: &LinuxResources) -> Result<Vec<Setting>, Cgrou
     Ok(settings)
 }
 
+/// 0 means unset, as callers in Go leave it.
 fn memory_settings(memory: &LinuxMemory, settings: &mut Vec<Setting>) -> Result<(), CgroupError> {
-    super::v2::refuse_kernel_memory(memory)?;
-    let mut push =
-        |file: &str, value: String, field| settings.push(Setting::new("memory", file, value, field));
-    if let Some(limit) = memory.limit() {
-        push("memory.limit_in_bytes", limit.to_string(), "memory.limit");
+    refuse_memory(memory)?;
+    let mut push = |file: &str, value: i64, field| settings.push(Setting::new("memory", file, value, field));
+    let set = |value: Option<i64>| value.filter(|value| *value != 0);
+    if let Some(limit) = set(memory.limit()) {
+        push("memory.limit_in_bytes", limit, "memory.limit");
     }
-    if let Some(swap) = memory.swap() {
-        push("memory.memsw.limit_in_bytes", swap.to_string(), "memory.swap");
+    if let Some(swap) = set(memory.swap()) {
+        push("memory.memsw.limit_in_bytes", swap, "memory.swap");
     }
-    if let Some(reservation) = memory.reservation() {
-        push("memory.soft_limit_in_bytes", reservation.to_string(), "memory.reservation");
+    if let Some(reservation) = set(memory.reservation()) {
+        push("memory.soft_limit_in_bytes", reservation, "memory.reservation");
     }
     if let Some(swappiness) = memory.swappiness() {
-        push("memory.swappiness", swappiness.to_string(), "memory.swappiness");
+        settings.push(Setting::new("memory", "memory.swappiness", swappiness, "memory.swappiness"));
     }
-    if memory.disable_oom_killer() == Some(true) {
-        push("memory.oom_control", "1".to_owned(), "memory.disableOOMKiller");
+    if let Some(disable) = memory.disable_oom_killer() {
+        let field = "memory.disableOOMKiller";
+        settings.push(Setting::new("memory", "memory.oom_control", u8::from(disable), field));
+    }
+    if memory.limit().is_some_and(|limit| limit < 0) && set(memory.swap()).is_none() {
+        // Memory alone cannot pass the limit of memory and swap.
+        let both = Setting::new("memory", "memory.memsw.limit_in_bytes", -1, "memory.limit");
+        settings.push(both.optional());
     }
     Ok(())
 }
@@ -105,48 +118,103 @@ fn cpu_settings(cpu: &LinuxCpu, settings: &mut Vec<Setting>) {
     let mut push = |controller, file: &str, value: Option<String>, field| {
         settings.extend(value.map(|value| Setting::new(controller, file, value, field)));
     };
-    push("cpu", "cpu.shares", cpu.shares().map(|n| n.to_string()), "cpu.shares");
-    push("cpu", "cpu.cfs_period_us", cpu.period().map(|n| n.to_string()), "cpu.period");
-    push("cpu", "cpu.cfs_quota_us", cpu.quota().map(|n| n.to_string()), "cpu.quota");
-    push("cpu", "cpu.cfs_burst_us", cpu.burst().map(|n| n.to_string()), "cpu.burst");
-    push("cpu", "cpu.idle", cpu.idle().map(|n| n.to_string()), "cpu.idle");
-    push("cpu", "cpu.rt_period_us", cpu.realtime_period().map(|n| n.to_string()), "cpu.realtimePeriod");
-    push("cpu", "cpu.rt_runtime_us", cpu.realtime_runtime().map(|n| n.to_string()), "cpu.realtimeRuntime");
-    push("cpuset", "cpuset.cpus", cpu.cpus().clone(), "cpu.cpus");
-    push("cpuset", "cpuset.mems", cpu.mems().clone(), "cpu.mems");
+    let text = |value: &Option<String>| value.clone().filter(|text| !text.is_empty());
+    let set = |value: Option<u64>| value.filter(|value| *value != 0).map(|value| value.to_string());
+    let signed = |value: Option<i64>| value.filter(|value| *value != 0).map(|value| value.to_string());
+    push("cpu", "cpu.shares", set(cpu.shares()), "cpu.shares");
+    push("cpu", "cpu.cfs_period_us", set(cpu.period()), "cpu.period");
+    push("cpu", "cpu.cfs_quota_us", signed(cpu.quota()), "cpu.quota");
+    push("cpu", "cpu.cfs_burst_us", cpu.burst().map(|burst| burst.to_string()), "cpu.burst");
+    push("cpu", "cpu.idle", cpu.idle().map(|idle| idle.to_string()), "cpu.idle");
+    push("cpu", "cpu.rt_period_us", set(cpu.realtime_period()), "cpu.realtimePeriod");
+    push("cpu", "cpu.rt_runtime_us", signed(cpu.realtime_runtime()), "cpu.realtimeRuntime");
+    push("cpuset", "cpuset.cpus", text(cpu.cpus()), "cpu.cpus");
+    push("cpuset", "cpuset.mems", text(cpu.mems()), "cpu.mems");
 }
 
 fn block_io_settings(block_io: &LinuxBlockIo, settings: &mut Vec<Setting>) -> Result<(), CgroupError> {
-    super::v2::refuse_block_io(block_io)?;
-    if let Some(weight) = block_io.weight() {
-        settings.push(Setting::new("blkio", "blkio.weight", weight, "blockIO.weight"));
+    refuse_block_io(block_io)?;
+    // CFQ's file is gone since Linux 5.0; BFQ's has the same scale.
+    let mut weight = |file: &str, value: &str, field| {
+        let bfq = Setting::new("blkio", format!("blkio.bfq.{file}"), value, field);
+        settings.push(Setting::new("blkio", format!("blkio.{file}"), value, field).or(bfq));
+    };
+    if let Some(value) = block_io.weight().filter(|weight| *weight != 0) {
+        weight("weight", &value.to_string(), "blockIO.weight");
+    }
+    for device in block_io.weight_device().iter().flatten() {
+        let value = format!("{}:{} {}", device.major(), device.minor(), device.weight().unwrap_or(0));
+        weight("weight_device", &value, "blockIO.weightDevice");
     }
     for (file, devices, field) in [
-        (
-            "blkio.throttle.read_bps_device",
-            block_io.throttle_read_bps_device(),
-            "blockIO.throttleReadBpsDevice",
-        ),
-        (
-            "blkio.throttle.write_bps_device",
-            block_io.throttle_write_bps_device(),
-            "blockIO.throttleWriteBpsDevice",
-        ),
-        (
-            "blkio.throttle.read_iops_device",
-            block_io.throttle_read_iops_device(),
-            "blockIO.throttleReadIOPSDevice",
-        ),
-        (
-            "blkio.throttle.write_iops_device",
-            block_io.throttle_write_iops_device(),
-            "blockIO.throttleWriteIOPSDevice",
-        ),
+        ("read_bps", block_io.throttle_read_bps_device(), "blockIO.throttleReadBpsDevice"),
+        ("write_bps", block_io.throttle_write_bps_device(), "blockIO.throttleWriteBpsDevice"),
+        ("read_iops", block_io.throttle_read_iops_device(), "blockIO.throttleReadIOPSDevice"),
+        ("write_iops", block_io.throttle_write_iops_device(), "blockIO.throttleWriteIOPSDevice"),
     ] {
         for device in devices.iter().flatten() {
             let value = format!("{}:{} {}", device.major(), device.minor(), device.rate());
-            settings.push(Setting::new("blkio", file, value, field));
+            settings.push(Setting::new("blkio", format!("blkio.throttle.{file}_device"), value, field));
         }
     }
     Ok(())
+}
+
+fn network_settings(network: &LinuxNetwork, settings: &mut Vec<Setting>) -> Result<(), CgroupError> {
+    if let Some(class) = network.class_id().filter(|class| *class != 0) {
+        settings.push(Setting::new("net_cls", "net_cls.classid", class, "network.classID"));
+    }
+    for interface in network.priorities().iter().flatten() {
+        let name = interface.name();
+        if name.is_empty() || name.bytes().any(|byte| byte.is_ascii_whitespace()) {
+            return Err(unsupported("network.priorities", "an interface's name has white space or is empty"));
+        }
+        let value = format!("{name} {}", interface.priority());
+        settings.push(Setting::new("net_prio", "net_prio.ifpriomap", value, "network.priorities"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(resources: serde_json::Value) -> Result<Vec<String>, String> {
+        let resources: LinuxResources = serde_json::from_value(resources).unwrap();
+        let settings = settings(&resources).map_err(|error| error.to_string())?;
+        Ok(settings.into_iter().map(|setting| format!("{}={:?}", setting.file, setting.value)).collect())
+    }
+
+    #[test]
+    fn zero_is_not_a_limit_but_nothing_said() {
+        let resources = serde_json::json!({
+            "memory": {"limit": 0, "swap": 0, "reservation": 0, "kernel": 0, "kernelTCP": -1},
+            "cpu": {"shares": 0, "quota": 0, "period": 0, "realtimeRuntime": 0, "realtimePeriod": 0, "cpus": "", "mems": ""},
+            "blockIO": {"weight": 0}, "network": {"classID": 0}, "unified": {}, "devices": [],
+        });
+        assert_eq!(written(resources).unwrap(), [""; 0]);
+    }
+
+    #[test]
+    fn no_limit_on_memory_lifts_that_on_memory_and_swap_too() {
+        let found = written(serde_json::json!({"memory": {"limit": -1}})).unwrap();
+        let wanted = ["memory.limit_in_bytes=Text(\"-1\")", "memory.memsw.limit_in_bytes=Text(\"-1\")"];
+        assert_eq!(found, wanted);
+    }
+
+    #[test]
+    fn classes_and_priorities_of_network_traffic_have_files_of_their_own() {
+        let network =
+            serde_json::json!({"classID": 1_048_577, "priorities": [{"name": "eth0", "priority": 5}]});
+        let found = written(serde_json::json!({"network": network})).unwrap();
+        assert_eq!(found, ["net_cls.classid=Text(\"1048577\")", "net_prio.ifpriomap=Text(\"eth0 5\")"]);
+        let network = serde_json::json!({"priorities": [{"name": "eth0 1\neth1", "priority": 5}]});
+        assert!(written(serde_json::json!({"network": network})).unwrap_err().contains("network.priorities"));
+    }
+
+    #[test]
+    fn unified_files_are_refused_by_name() {
+        let error = written(serde_json::json!({"unified": {"memory.high": "1"}})).unwrap_err();
+        assert!(error.contains("linux.resources.unified.memory.high"), "{error}");
+    }
 }

@@ -7,21 +7,40 @@ use std::path::Path;
 use oci_spec::runtime::{LinuxBlockIo, LinuxCpu, LinuxMemory, LinuxResources};
 
 use super::CgroupError;
-use super::setting::{Setting, unsupported, write};
+use super::convert::{
+    bytes_or_max, io_weight, limit_or_max, page_size, rdma_settings, refuse_block_io, refuse_memory,
+    swap_alone, weight_of_shares,
+};
+use super::files::Files;
+use super::setting::{Setting, Value, unsupported};
 
 /// The controllers that limits or statistics need.
 const WANTED: [&str; 6] = ["cpu", "cpuset", "io", "memory", "pids", "hugetlb"];
 
-/// Makes the directory. With `controllers`, each ancestor passes on to it what the host offers.
-pub(super) fn make(dir: &Path, name: &Path, controllers: bool) -> Result<(), CgroupError> {
+/// Makes the directory. With `controllers`, each ancestor passes on to it what the host offers of the usual ones and
+/// what `resources` needs beside them.
+pub(super) fn make(
+    dir: &Path,
+    name: &Path,
+    controllers: bool,
+    resources: Option<&LinuxResources>,
+) -> Result<(), CgroupError> {
     let wrap = |source| CgroupError::Make { path: dir.to_owned(), source };
+    let mut wanted: Vec<&str> = WANTED.to_vec();
+    if let Some(resources) = resources {
+        let unified = resources.unified().iter().flatten();
+        wanted.extend(unified.filter_map(|(file, _)| file.split_once('.')).map(|(controller, _)| controller));
+        wanted.extend(resources.rdma().iter().map(|_| "rdma"));
+        wanted.sort_unstable();
+        wanted.dedup();
+    }
     let depth = name.components().count();
     let mut levels: Vec<&Path> = dir.ancestors().take(depth + 1).collect();
     levels.reverse();
     for pair in levels.windows(2) {
         if let [parent, level] = pair {
             if controllers {
-                pass_on(parent).map_err(wrap)?;
+                pass_on(parent, &wanted).map_err(wrap)?;
             }
             match fs::create_dir(level) {
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
@@ -34,18 +53,39 @@ pub(super) fn make(dir: &Path, name: &Path, controllers: bool) -> Result<(), Cgr
 
 /// Enables the wanted controllers for the children of `parent`. Only what is missing is written: a write that
 /// changes something is slow in the kernel.
-fn pass_on(parent: &Path) -> std::io::Result<()> {
-    let offered = fs::read_to_string(parent.join("cgroup.controllers"))?;
+fn pass_on(parent: &Path, wanted: &[&str]) -> std::io::Result<()> {
+    const FILE: &str = "cgroup.subtree_control";
+    let files = Files::open(parent)?;
+    let offered = files.text("cgroup.controllers")?;
     if offered.trim().is_empty() {
         return Ok(());
     }
-    let enabled = fs::read_to_string(parent.join("cgroup.subtree_control"))?;
+    let enabled = files.text(FILE)?;
     let has = |list: &str, name: &str| list.split_whitespace().any(|word| word == name);
-    for name in WANTED.iter().filter(|name| has(&offered, name) && !has(&enabled, name)) {
-        match write(&parent.join("cgroup.subtree_control"), &format!("+{name}")) {
-            // Busy: the parent holds processes itself. A limit that needs the controller will say so by its field.
+    let missing: Vec<String> = wanted
+        .iter()
+        .filter(|name| has(&offered, name) && !has(&enabled, name))
+        .map(|name| format!("+{name}"))
+        .collect();
+    if missing.is_empty() || files.write(FILE, &missing.join(" ")).is_ok() {
+        return Ok(());
+    }
+    for name in missing {
+        match files.write(FILE, &name) {
+            // Busy: the parent holds processes itself. Denied: it is not ours. A limit that needs the controller
+            // will say so by its field.
             Err(error)
-                if matches!(error.raw_os_error(), Some(libc::EBUSY | libc::EINVAL | libc::EOPNOTSUPP)) => {}
+                if matches!(
+                    error.raw_os_error(),
+                    Some(
+                        libc::EBUSY
+                            | libc::EINVAL
+                            | libc::EOPNOTSUPP
+                            | libc::EACCES
+                            | libc::EPERM
+                            | libc::EROFS
+                    )
+                ) => {}
             other => other?,
         }
     }
@@ -68,90 +108,133 @@ pub(super) fn settings(resources: &LinuxResources) -> Result<Vec<Setting>, Cgrou
         block_io_settings(block_io, &mut settings)?;
     }
     for limit in resources.hugepage_limits().iter().flatten() {
-        let file = format!("hugetlb.{}.max", page_size(limit.page_size())?);
-        settings.push(Setting::new("hugetlb", file, limit.limit(), "hugepageLimits"));
+        let size = page_size(limit.page_size())?;
+        let limit = bytes_or_max(limit.limit());
+        let setting = |file| Setting::new("hugetlb", file, &limit, "hugepageLimits");
+        settings.push(setting(format!("hugetlb.{size}.max")));
+        settings.push(setting(format!("hugetlb.{size}.rsvd.max")).optional());
     }
-    if resources.network().is_some() {
-        return Err(unsupported("network", "cgroup v2 has no net_cls and net_prio"));
-    }
-    if resources.rdma().as_ref().is_some_and(|rdma| !rdma.is_empty()) {
-        return Err(unsupported("rdma", "the rdma controller is not handled"));
-    }
-    for (file, value) in resources.unified().iter().flatten() {
-        if file.contains('/') || !file.contains('.') || file.starts_with("cgroup.") {
-            return Err(CgroupError::Unsupported {
-                field: format!("linux.resources.unified.{file}"),
-                reason: "it does not name a controller's file",
-            });
+    if let Some(network) = resources.network() {
+        const REASON: &str = "cgroup v2 has no net_cls and net_prio";
+        if network.class_id().is_some_and(|id| id != 0) {
+            return Err(unsupported("network.classID", REASON));
         }
-        for line in value.lines() {
-            settings.push(Setting::new("unified", file.as_str(), line, &format!("unified.{file}")));
+        if network.priorities().as_ref().is_some_and(|list| !list.is_empty()) {
+            return Err(unsupported("network.priorities", REASON));
         }
     }
+    rdma_settings(resources, &mut settings)?;
+    unified_settings(resources, &mut settings)?;
     Ok(settings)
 }
 
+/// Files by name: each must be a controller's own, in the group's directory.
+fn unified_settings(resources: &LinuxResources, settings: &mut Vec<Setting>) -> Result<(), CgroupError> {
+    let mut files: Vec<_> = resources.unified().iter().flatten().collect();
+    files.sort_unstable();
+    for (file, value) in files {
+        let refuse = |reason| unsupported(&format!("unified.{file}"), reason);
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'.';
+        let controller = file.split_once('.').map_or("", |(controller, _)| controller);
+        if controller.is_empty() || controller == "cgroup" || !file.bytes().all(plain) {
+            return Err(refuse("it does not name a controller's file"));
+        }
+        if value.contains('\0') {
+            return Err(refuse("its value has a null character"));
+        }
+        for line in value.lines().filter(|line| !line.trim().is_empty()) {
+            settings.push(Setting::new(controller, file, line.trim(), &format!("unified.{file}")));
+        }
+    }
+    Ok(())
+}
+
 fn memory_settings(memory: &LinuxMemory, settings: &mut Vec<Setting>) -> Result<(), CgroupError> {
-    refuse_kernel_memory(memory)?;
+    refuse_memory(memory)?;
     if memory.swappiness().is_some() {
         return Err(unsupported("memory.swappiness", "cgroup v2 has no such setting"));
     }
     if memory.disable_oom_killer() == Some(true) {
         return Err(unsupported("memory.disableOOMKiller", "cgroup v2 has no such setting"));
     }
-    let mut push =
-        |file: &str, value: String, field| settings.push(Setting::new("memory", file, value, field));
-    if let Some(limit) = memory.limit() {
-        push("memory.max", bytes_or_max(limit), "memory.limit");
+    let setting = |file, value, field| Setting::new("memory", file, bytes_or_max(value), field);
+    if let Some(swap) = swap_alone(memory)? {
+        let limit = setting("memory.swap.max", swap, "memory.swap");
+        // A kernel that counts no swap has none to use, and none to limit.
+        settings.push(if swap <= 0 { limit.optional() } else { limit });
     }
-    // The configuration counts memory and swap together, v2 counts swap alone.
-    match (memory.swap(), memory.limit()) {
-        (None, _) => {}
-        (Some(swap), _) if swap < 0 => push("memory.swap.max", "max".to_owned(), "memory.swap"),
-        (Some(swap), Some(limit)) if swap >= limit && limit >= 0 => {
-            push("memory.swap.max", (swap - limit).to_string(), "memory.swap");
+    // 0 means unset, as callers in Go leave it.
+    if let Some(limit) = memory.limit().filter(|limit| *limit != 0) {
+        settings.push(setting("memory.max", limit, "memory.limit"));
+    }
+    if let Some(reservation) = memory.reservation().filter(|reservation| *reservation != 0) {
+        settings.push(setting("memory.low", reservation, "memory.reservation"));
+    }
+    Ok(())
+}
+
+/// `memory.checkBeforeUpdate`: a limit below what is in use is refused, as v1 does of itself, where v2 would kill.
+pub(super) fn check_usage(dir: &Path, memory: &LinuxMemory) -> Result<(), CgroupError> {
+    if memory.check_before_update() != Some(true) {
+        return Ok(());
+    }
+    let usage_bytes = Files::open(dir).ok().and_then(|files| files.number("memory.current")).unwrap_or(0);
+    for (limit, field) in [(memory.limit(), "memory.limit"), (memory.swap(), "memory.swap")] {
+        let limit = limit.filter(|limit| *limit > 0).and_then(|limit| u64::try_from(limit).ok());
+        if let Some(limit_bytes) = limit.filter(|limit| *limit < usage_bytes) {
+            return Err(CgroupError::InUse {
+                field: format!("linux.resources.{field}"),
+                limit_bytes,
+                usage_bytes,
+            });
         }
-        (Some(_), Some(_)) => return Err(unsupported("memory.swap", "it is smaller than memory.limit")),
-        (Some(_), None) => return Err(unsupported("memory.swap", "it needs memory.limit beside it")),
-    }
-    if let Some(reservation) = memory.reservation() {
-        push("memory.low", bytes_or_max(reservation), "memory.reservation");
     }
     Ok(())
 }
 
 fn cpu_settings(cpu: &LinuxCpu, settings: &mut Vec<Setting>) -> Result<(), CgroupError> {
-    if cpu.realtime_runtime().is_some() || cpu.realtime_period().is_some() {
-        return Err(unsupported("cpu.realtimeRuntime", "cgroup v2 has no such setting"));
+    const REASON: &str = "cgroup v2 has no such setting";
+    if cpu.realtime_runtime().is_some_and(|runtime| runtime != 0) {
+        return Err(unsupported("cpu.realtimeRuntime", REASON));
     }
-    let mut push = |controller, file: &str, value: Option<String>, field| {
-        settings.extend(value.map(|value| Setting::new(controller, file, value, field)));
+    if cpu.realtime_period().is_some_and(|period| period != 0) {
+        return Err(unsupported("cpu.realtimePeriod", REASON));
+    }
+    let mut push = |controller, file: &str, value: Option<Value>, field| {
+        settings.extend(value.map(|value| Setting::new_value(controller, file, value, field)));
     };
-    let weight = cpu.shares().filter(|shares| *shares > 0).map(|shares| weight_of_shares(shares).to_string());
-    push("cpu", "cpu.weight", weight, "cpu.shares");
-    let max = (cpu.quota().is_some() || cpu.period().is_some()).then(|| {
-        let quota =
-            cpu.quota().filter(|quota| *quota > 0).map_or("max".to_owned(), |quota| quota.to_string());
-        format!("{quota} {}", cpu.period().unwrap_or(100_000))
-    });
+    let text = |value: &Option<String>| value.clone().filter(|text| !text.is_empty()).map(Value::Text);
+    let shares = cpu.shares().filter(|shares| *shares > 0);
+    push("cpu", "cpu.weight", shares.map(|shares| weight_of_shares(shares).into()), "cpu.shares");
+    let period = cpu.period().filter(|period| *period > 0);
+    let quota = cpu.quota().filter(|quota| *quota != 0).map(bytes_or_max);
+    let max = match (quota, period) {
+        (Some(quota), Some(period)) => Some(Value::Text(format!("{quota} {period}"))),
+        (Some(quota), None) => Some(Value::Text(quota)),
+        (None, Some(period)) => Some(Value::AfterFirstWord(period.to_string())),
+        (None, None) => None,
+    };
     push("cpu", "cpu.max", max, "cpu.quota");
-    push("cpu", "cpu.max.burst", cpu.burst().map(|n| n.to_string()), "cpu.burst");
-    push("cpu", "cpu.idle", cpu.idle().map(|n| n.to_string()), "cpu.idle");
-    push("cpuset", "cpuset.cpus", cpu.cpus().clone(), "cpu.cpus");
-    push("cpuset", "cpuset.mems", cpu.mems().clone(), "cpu.mems");
+    push("cpu", "cpu.max.burst", cpu.burst().map(Value::from), "cpu.burst");
+    push("cpu", "cpu.idle", cpu.idle().map(Value::from), "cpu.idle");
+    push("cpuset", "cpuset.cpus", text(cpu.cpus()), "cpu.cpus");
+    push("cpuset", "cpuset.mems", text(cpu.mems()), "cpu.mems");
     Ok(())
-}
-
-/// v1's shares, 2 to 262144, on v2's scale of 1 to 10000, as every runtime maps them.
-fn weight_of_shares(shares: u64) -> u64 {
-    1 + (shares.clamp(2, 262_144) - 2) * 9999 / 262_142
 }
 
 fn block_io_settings(block_io: &LinuxBlockIo, settings: &mut Vec<Setting>) -> Result<(), CgroupError> {
     refuse_block_io(block_io)?;
-    if let Some(weight) = block_io.weight() {
-        let weight = 1 + (u64::from(weight).clamp(10, 1000) - 10) * 9999 / 990;
-        settings.push(Setting::new("io", "io.weight", format!("default {weight}"), "blockIO.weight"));
+    // Where the BFQ scheduler is there its own file counts, with v1's scale.
+    if let Some(weight) = block_io.weight().filter(|weight| *weight != 0) {
+        let field = "blockIO.weight";
+        let io = Setting::new("io", "io.weight", format!("default {}", io_weight(weight)), field);
+        settings.push(Setting::new("io", "io.bfq.weight", weight, field).or(io));
+    }
+    for device in block_io.weight_device().iter().flatten() {
+        let (field, weight) = ("blockIO.weightDevice", device.weight().unwrap_or(0));
+        let id = format!("{}:{}", device.major(), device.minor());
+        let io = Setting::new("io", "io.weight", format!("{id} {}", io_weight(weight)), field);
+        settings.push(Setting::new("io", "io.bfq.weight", format!("{id} {weight}"), field).or(io));
     }
     for (key, devices, field) in [
         ("rbps", block_io.throttle_read_bps_device(), "blockIO.throttleReadBpsDevice"),
@@ -160,79 +243,98 @@ fn block_io_settings(block_io: &LinuxBlockIo, settings: &mut Vec<Setting>) -> Re
         ("wiops", block_io.throttle_write_iops_device(), "blockIO.throttleWriteIOPSDevice"),
     ] {
         for device in devices.iter().flatten() {
-            let value = format!("{}:{} {key}={}", device.major(), device.minor(), device.rate());
+            // 0 takes the limit away, as on v1.
+            let rate = if device.rate() == 0 { "max".to_owned() } else { device.rate().to_string() };
+            let value = format!("{}:{} {key}={rate}", device.major(), device.minor());
             settings.push(Setting::new("io", "io.max", value, field));
         }
     }
     Ok(())
 }
 
-/// What neither version honours.
-pub(super) fn refuse_block_io(block_io: &LinuxBlockIo) -> Result<(), CgroupError> {
-    if block_io.leaf_weight().is_some() {
-        return Err(unsupported("blockIO.leafWeight", "current kernels have no such setting"));
-    }
-    if block_io.weight_device().as_ref().is_some_and(|devices| !devices.is_empty()) {
-        return Err(unsupported("blockIO.weightDevice", "weights for one device are not handled"));
-    }
-    Ok(())
-}
-
-/// What neither version honours.
-pub(super) fn refuse_kernel_memory(memory: &LinuxMemory) -> Result<(), CgroupError> {
-    if memory.kernel().is_some() || memory.kernel_tcp().is_some() {
-        return Err(unsupported("memory.kernel", "kernel memory has no limit of its own any more"));
-    }
-    if memory.check_before_update() == Some(true) {
-        return Err(unsupported("memory.checkBeforeUpdate", "it is not handled"));
-    }
-    Ok(())
-}
-
-/// A count where everything from zero down means no limit.
-pub(super) fn limit_or_max(limit: i64) -> String {
-    if limit > 0 { limit.to_string() } else { "max".to_owned() }
-}
-
-fn bytes_or_max(bytes: i64) -> String {
-    if bytes < 0 { "max".to_owned() } else { bytes.to_string() }
-}
-
-/// A huge page's size as file names have it, refused where it could be anything else.
-pub(super) fn page_size(size: &str) -> Result<&str, CgroupError> {
-    if !size.is_empty() && size.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
-        return Ok(size);
-    }
-    Err(unsupported("hugepageLimits", "it names no page size"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use oci_spec::runtime::{LinuxMemoryBuilder, LinuxResourcesBuilder};
 
-    #[test]
-    fn shares_map_to_the_ends_of_the_weight_scale() {
-        assert_eq!(weight_of_shares(2), 1);
-        assert_eq!(weight_of_shares(1024), 39);
-        assert_eq!(weight_of_shares(262_144), 10_000);
+    fn written(resources: serde_json::Value) -> Result<Vec<(String, Value)>, String> {
+        let resources: LinuxResources = serde_json::from_value(resources).unwrap();
+        let settings = settings(&resources).map_err(|error| error.to_string())?;
+        Ok(settings.into_iter().map(|setting| (setting.file, setting.value)).collect())
+    }
+
+    fn file(name: &str, value: &str) -> (String, Value) {
+        (name.to_owned(), Value::Text(value.to_owned()))
     }
 
     #[test]
-    fn swap_is_counted_without_the_memory() {
-        let memory = LinuxMemoryBuilder::default().limit(100).swap(150).build().unwrap();
-        let resources = LinuxResourcesBuilder::default().memory(memory).build().unwrap();
-        let values: Vec<_> = settings(&resources).unwrap().into_iter().map(|s| (s.file, s.value)).collect();
-        assert_eq!(values, [("memory.max".into(), "100".into()), ("memory.swap.max".into(), "50".into())]);
+    fn swap_is_written_before_memory_and_alone() {
+        let found =
+            written(serde_json::json!({"memory": {"limit": 100, "swap": 150, "reservation": -1}})).unwrap();
+        let wanted = [file("memory.swap.max", "50"), file("memory.max", "100"), file("memory.low", "max")];
+        assert_eq!(found, wanted);
     }
 
     #[test]
-    fn a_unified_key_cannot_leave_the_group() {
-        let unified = [("../memory.max".to_owned(), "1".to_owned())];
-        let resources = LinuxResourcesBuilder::default()
-            .unified(unified.into_iter().collect::<std::collections::HashMap<_, _>>())
-            .build()
-            .unwrap();
-        assert!(settings(&resources).unwrap_err().to_string().contains("unified.../memory.max"));
+    fn zero_is_not_a_limit_but_nothing_said() {
+        let resources = serde_json::json!({
+            "memory": {"limit": 0, "swap": 0, "reservation": 0, "kernel": 0, "kernelTCP": -1},
+            "cpu": {"shares": 0, "quota": 0, "period": 0, "realtimeRuntime": 0, "realtimePeriod": 0, "cpus": "", "mems": ""},
+            "blockIO": {"weight": 0, "leafWeight": 0}, "network": {}, "rdma": {}, "unified": {}, "hugepageLimits": [],
+        });
+        assert_eq!(written(resources).unwrap(), []);
+    }
+
+    #[test]
+    fn a_quota_leaves_the_period_and_a_period_the_quota() {
+        assert_eq!(written(serde_json::json!({"cpu": {"quota": 5000}})).unwrap(), [file("cpu.max", "5000")]);
+        assert_eq!(written(serde_json::json!({"cpu": {"quota": -1}})).unwrap(), [file("cpu.max", "max")]);
+        let period = written(serde_json::json!({"cpu": {"period": 5000}})).unwrap();
+        assert_eq!(period, [("cpu.max".to_owned(), Value::AfterFirstWord("5000".to_owned()))]);
+    }
+
+    #[test]
+    fn a_unified_key_cannot_leave_the_group_or_steer_it() {
+        for key in [
+            "../memory.max",
+            "/x.y",
+            "..",
+            ".",
+            "cgroup.procs",
+            "cgroup.freeze",
+            "memory",
+            "memory.max/..",
+            "",
+        ] {
+            let error = written(serde_json::json!({"unified": {key: "1"}})).unwrap_err();
+            assert!(error.contains(&format!("linux.resources.unified.{key} is not supported")), "{error}");
+        }
+        let lines =
+            written(serde_json::json!({"unified": {"io.max": "259:0 rbps=1\n253:0 rbps=2\n"}})).unwrap();
+        assert_eq!(lines, [file("io.max", "259:0 rbps=1"), file("io.max", "253:0 rbps=2")]);
+    }
+
+    #[test]
+    fn what_v2_does_not_have_is_refused_by_name() {
+        for (resources, field) in [
+            (serde_json::json!({"memory": {"kernel": 1 << 20}}), "memory.kernel"),
+            (serde_json::json!({"memory": {"kernelTCP": 1 << 20}}), "memory.kernelTCP"),
+            (serde_json::json!({"memory": {"swappiness": 0}}), "memory.swappiness"),
+            (serde_json::json!({"memory": {"disableOOMKiller": true}}), "memory.disableOOMKiller"),
+            (serde_json::json!({"memory": {"useHierarchy": false}}), "memory.useHierarchy"),
+            (serde_json::json!({"cpu": {"realtimeRuntime": 1}}), "cpu.realtimeRuntime"),
+            (serde_json::json!({"cpu": {"realtimePeriod": 1}}), "cpu.realtimePeriod"),
+            (serde_json::json!({"blockIO": {"leafWeight": 10}}), "blockIO.leafWeight"),
+            (serde_json::json!({"network": {"classID": 10}}), "network.classID"),
+            (
+                serde_json::json!({"network": {"priorities": [{"name": "x", "priority": 1}]}}),
+                "network.priorities",
+            ),
+            (serde_json::json!({"rdma": {"a b": {"hcaHandles": 1}}}), "rdma"),
+            (serde_json::json!({"rdma": {"mlx5_1": {}}}), "rdma"),
+            (serde_json::json!({"hugepageLimits": [{"pageSize": "../2MB", "limit": 1}]}), "hugepageLimits"),
+        ] {
+            let error = written(resources).unwrap_err();
+            assert!(error.contains(&format!("linux.resources.{field}")), "{error}");
+        }
     }
 }

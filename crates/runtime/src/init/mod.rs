@@ -5,22 +5,27 @@
 //! own code.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
 
 use oci_spec::runtime::LinuxNamespaceType;
-use rustix::fs::Mode;
+use rustix::fs::{Gid, Mode, Uid};
+use rustix::io::Errno;
 
 use crate::cgroup::{Cgroup, Entrance};
-use crate::gate::{StartGate, send_failed, send_ready};
-use crate::namespaces::NamespacePlan;
+use crate::gate::{self, Message, StartGate, send_failed, send_ready};
+use crate::hooks::{Hooks, Stage};
+use crate::namespaces::{IdMaps, NamespacePlan};
 use crate::process::plan::ProcessPlan;
 use crate::process::stdio::{Kept, Stdio};
 use crate::process::{become_workload, console};
 use crate::rootfs::devices::DevicePlan;
 use crate::rootfs::masks::NullDevice;
 use crate::rootfs::plan::MountPlan;
+use crate::rootfs::source::RootSource;
 use crate::rootfs::{cgroupfs, devices, filesystem, masks, pivot, root::Root};
 use crate::step::{Step, StepError};
 use crate::sys;
+use crate::sys::namespace::unshare;
 use crate::sysctl::{self, SysctlPlan};
 
 /// Everything that init does, decided and opened before it was born.
@@ -29,16 +34,20 @@ pub(crate) struct InitPlan<'a> {
     pub(crate) namespaces: NamespacePlan,
     pub(crate) cgroup: &'a Cgroup,
     pub(crate) entrance: Entrance,
-    pub(crate) rootfs: OwnedFd,
+    pub(crate) rootfs: RootSource,
+    /// Where to attach it in the mount namespace; None: over the host's root.
+    pub(crate) root_path: Option<PathBuf>,
+    pub(crate) hooks: &'a Hooks,
     pub(crate) root_read_only: bool,
     /// `MS_*` and whether it reaches the mounts below.
     pub(crate) root_propagation: Option<(u64, bool)>,
+    pub(crate) no_pivot: bool,
     pub(crate) mounts: Vec<MountPlan>,
     /// None: /dev is the host's, by the configuration's own wish, and is left alone.
     pub(crate) devices: Option<Vec<DevicePlan>>,
     pub(crate) masked: &'a [String],
     pub(crate) read_only: &'a [String],
-    pub(crate) null: NullDevice,
+    pub(crate) null: Option<NullDevice>,
     pub(crate) proc: OwnedFd,
     pub(crate) sysctls: Vec<SysctlPlan>,
     pub(crate) hostname: Option<&'a str>,
@@ -48,25 +57,47 @@ pub(crate) struct InitPlan<'a> {
     pub(crate) preserved: &'a [BorrowedFd<'a>],
 }
 
+impl InitPlan<'_> {
+    /// Whether the process has to wait, first of all, for what the runtime does for it.
+    pub(crate) fn awaits_set_up(&self) -> bool {
+        self.entrance.awaits || self.namespaces.makes(LinuxNamespaceType::User)
+    }
+}
+
 /// Becomes the workload. `setup` is for reporting until the sandbox is complete, `gate` from then on.
 pub(crate) fn run(plan: InitPlan<'_>, setup: OwnedFd, gate: Option<OwnedFd>) -> ! {
-    let (kept, process) = match build(plan, setup.as_fd()) {
+    let hooks = plan.hooks;
+    let (kept, process) = match build(plan, setup.as_fd(), gate.is_some()) {
         Ok(built) => built,
         Err(error) => fail(Some(setup.as_fd()), &error),
     };
     let gate = match gate {
-        Some(listener) => {
-            drop(setup);
-            StartGate::Listener(listener)
-        }
+        Some(listener) => match await_leave(&setup) {
+            Ok(()) => {
+                drop(setup);
+                StartGate::Listener(listener)
+            }
+            Err(error) => fail(None, &error),
+        },
         None => StartGate::Channel(setup),
     };
     match gate.wait() {
         Ok(channel) => {
+            if let Err(error) = run_hooks(hooks, Stage::StartContainer) {
+                fail(Some(channel.as_fd()), &error)
+            }
             let (channel, error) = become_workload::execute(&process, kept, channel);
             fail(channel.as_ref().map(AsFd::as_fd), &error)
         }
         Err(error) => fail(None, &error),
+    }
+}
+
+/// Waits until the runtime has noted this process down. One that nobody knows of must not wait for its start.
+fn await_leave(setup: &OwnedFd) -> Result<(), StepError> {
+    match gate::receive(setup.as_fd()).step(|| "could not hear from the runtime")? {
+        Message::Go => Ok(()),
+        _ => Err(StepError::rule("the runtime ended before it noted the sandbox down")),
     }
 }
 
@@ -80,20 +111,29 @@ pub(crate) fn fail(channel: Option<BorrowedFd<'_>>, error: &StepError) -> ! {
     sys::exec::exit_now(if not_found { 127 } else { 126 })
 }
 
-fn build(plan: InitPlan<'_>, channel: BorrowedFd<'_>) -> Result<(Kept, ProcessPlan), StepError> {
-    hide_from_others()?;
-    plan.namespaces.join()?;
+fn build(
+    plan: InitPlan<'_>,
+    channel: BorrowedFd<'_>,
+    look_up: bool,
+) -> Result<(Kept, ProcessPlan), StepError> {
+    enter_namespaces(&plan, channel)?;
     enter_cgroup(&plan.entrance)?;
     if plan.namespaces.new_cgroup {
-        unshare_cgroup()?;
+        unshare(libc::CLONE_NEWCGROUP).step(|| "could not make a cgroup namespace")?;
     }
     rustix::process::setsid().step(|| "could not start a session")?;
     name_host(&plan)?;
     sysctl::apply(&plan.sysctls, plan.proc.as_fd())?;
-    become_workload::set_oom_score_adj(&plan.process, plan.proc.as_fd())?;
+    if !plan.namespaces.has(LinuxNamespaceType::User) {
+        become_workload::set_oom_score_adj(&plan.process, plan.proc.as_fd())?;
+    }
 
     let InitPlan { rootfs, mounts, devices, null, process, stdio, .. } = plan;
-    let root = pivot::attach_root(rootfs)?;
+    let own_mounts = plan.namespaces.makes(LinuxNamespaceType::Mount);
+    if own_mounts {
+        pivot::leave_host()?;
+    }
+    let root = pivot::attach_root(rootfs.tree(plan.root_propagation)?, plan.root_path.as_deref())?;
     rustix::process::umask(Mode::empty());
     let view = cgroupfs::View {
         cgroup: plan.cgroup,
@@ -101,20 +141,30 @@ fn build(plan: InitPlan<'_>, channel: BorrowedFd<'_>) -> Result<(Kept, ProcessPl
     };
     let mut sealed_later = Vec::new();
     for mount in mounts {
-        sealed_later.extend(filesystem::mount(&root, mount, &view)?);
+        sealed_later.extend(filesystem::mount(&root, mount, &view, &plan.namespaces)?);
     }
     if let Some(devices) = &devices {
         devices::make_all(&root, devices)?;
         devices::make_links(&root)?;
     }
     let console = open_console(&root, stdio, &process)?;
+    if plan.hooks.need_root_in_bundle() {
+        gate::send_paused(channel).step(|| "the runtime is gone")?;
+        gate::await_go(channel)?;
+        run_hooks(plan.hooks, Stage::CreateContainer)?;
+    }
     masks::make_read_only(&root, plan.read_only)?;
     masks::mask(&root, plan.masked, null)?;
     sealed_later.iter().try_for_each(filesystem::seal)?;
     if plan.root_read_only {
         masks::make_root_read_only(&root)?;
     }
-    pivot::enter(&root)?;
+    // A mount namespace that others use is not turned round.
+    if plan.no_pivot || !own_mounts {
+        pivot::enter_by_chroot(&root)?;
+    } else {
+        pivot::enter(&root)?;
+    }
     if let Some((kind, recursive)) = plan.root_propagation {
         pivot::set_propagation(&root, kind, recursive)?;
     }
@@ -129,7 +179,12 @@ fn build(plan: InitPlan<'_>, channel: BorrowedFd<'_>) -> Result<(Kept, ProcessPl
         rustix::fs::fchown(slave, Some(process.uid), None)
             .step(|| "could not give the terminal to its user")?;
     }
-    become_workload::prepare(&process, &kept)?;
+    process.labels.apply(plan.proc.as_fd())?;
+    become_workload::prepare(&process, &mut kept)?;
+    if look_up {
+        // Whoever creates now and starts later is told now: the start may be too late for an exit code.
+        process.program.look_up()?;
+    }
     send_ready(channel, master.as_ref().map(AsFd::as_fd)).step(|| "the runtime is gone")?;
     Ok((kept, process))
 }
@@ -148,8 +203,46 @@ pub(crate) fn enter_cgroup(entrance: &Entrance) -> Result<(), StepError> {
     })
 }
 
-fn unshare_cgroup() -> Result<(), StepError> {
-    sys::clone::unshare_cgroup().step(|| "could not make a cgroup namespace")
+/// Enters those that are not there from birth on.
+fn enter_namespaces(plan: &InitPlan<'_>, channel: BorrowedFd<'_>) -> Result<(), StepError> {
+    use LinuxNamespaceType as T;
+    let namespaces = &plan.namespaces;
+    if plan.awaits_set_up() {
+        gate::await_go(channel)?;
+    }
+    if let Some(time) = &namespaces.new_time {
+        // Before the process is hidden: its files in /proc then belong to the host's root.
+        time.enter_new(plan.proc.as_fd())?;
+    }
+    hide_from_others()?;
+    if !namespaces.joins_before_birth() {
+        namespaces.join()?;
+    }
+    if namespaces.has(T::User) {
+        become_root(namespaces.maps.as_ref())?;
+    }
+    Ok(())
+}
+
+/// Becomes a user whom the user namespace knows: what others make belongs to nobody.
+pub(crate) fn become_root(maps: Option<&IdMaps>) -> Result<(), StepError> {
+    use rustix::thread::{set_thread_res_gid, set_thread_res_uid};
+    let what = || "could not become root in the user namespace";
+    let (uid, gid) = maps.map_or((0, 0), IdMaps::first_ids);
+    let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
+    let known = |changed: rustix::io::Result<()>| match changed {
+        // A namespace that is joined may have no root.
+        Err(Errno::INVAL) if maps.is_none() => Ok(()),
+        changed => changed,
+    };
+    known(set_thread_res_gid(gid, gid, gid)).step(what)?;
+    known(set_thread_res_uid(uid, uid, uid)).step(what)
+}
+
+fn run_hooks(hooks: &Hooks, stage: Stage) -> Result<(), StepError> {
+    // In the container's namespace the process is known by another id than on the host.
+    let pid = rustix::process::getpid().as_raw_nonzero().get();
+    hooks.run(stage, pid).map_err(StepError::from)
 }
 
 fn name_host(plan: &InitPlan<'_>) -> Result<(), StepError> {

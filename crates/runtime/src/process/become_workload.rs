@@ -10,6 +10,7 @@ use rustix::process::fchdir;
 use super::plan::ProcessPlan;
 use super::{rlimits, stdio};
 use crate::rootfs::root::{Links, open_within};
+use crate::seccomp::Listener;
 use crate::step::{Step, StepError};
 use crate::sys;
 
@@ -21,17 +22,28 @@ pub(crate) fn set_oom_score_adj(plan: &ProcessPlan, proc: BorrowedFd<'_>) -> Res
 }
 
 /// Everything up to the point where the process only waits to be started. It is in its namespaces and its root.
-pub(crate) fn prepare(plan: &ProcessPlan, kept: &stdio::Kept) -> Result<(), StepError> {
+pub(crate) fn prepare(plan: &ProcessPlan, kept: &mut stdio::Kept) -> Result<(), StepError> {
     rlimits::apply(&plan.rlimits)?;
     if let Some(value) = plan.io_priority {
         sys::exec::set_io_priority(value).step(|| "could not set process.ioPriority")?;
     }
+    if let Some(scheduler) = &plan.scheduler {
+        scheduler.apply()?;
+    }
+    if let Some(policy) = &plan.memory_policy {
+        policy.apply()?;
+    }
     if let Some(domain) = plan.personality {
         sys::exec::set_personality(domain).step(|| "could not set linux.personality")?;
     }
-    leave_session_keyring()?;
+    if plan.new_keyring {
+        leave_session_keyring()?;
+    }
     enter_cwd(plan)?;
     kept.give_pipes_to(plan.uid, plan.gid)?;
+    if let Some(landlock) = &plan.landlock {
+        kept.keep_rules(&landlock.ruleset()?)?;
+    }
     plan.capabilities.drop_bounding()?;
     change_user(plan)?;
     plan.capabilities.apply(filter_needs_admin(plan))?;
@@ -47,19 +59,37 @@ pub(crate) fn prepare(plan: &ProcessPlan, kept: &stdio::Kept) -> Result<(), Step
 /// channel on which to report it.
 pub(crate) fn execute(
     plan: &ProcessPlan,
-    kept: stdio::Kept,
+    mut kept: stdio::Kept,
     channel: OwnedFd,
 ) -> (Option<OwnedFd>, StepError) {
+    let rules = kept.take_rules();
+    let above = kept.first_free();
+    let listener = plan.listener.as_ref().map(|listener| listener.out_of_the_way(above)).transpose();
     let channel = match kept.put_in_place(channel) {
         Ok(channel) => channel,
         Err(error) => return (None, error),
     };
-    sys::signals::reset();
-    let error = match install_filter(plan) {
-        Ok(()) => plan.program.execute(),
+    let error = match listener {
+        Ok(listener) => execute_in_place(plan, rules, listener),
         Err(error) => error,
     };
     (Some(channel), error)
+}
+
+/// As [`execute`] where the descriptors are in place already.
+pub(crate) fn execute_in_place(
+    plan: &ProcessPlan,
+    rules: Option<OwnedFd>,
+    listener: Option<Listener>,
+) -> StepError {
+    sys::signals::reset();
+    let restricted = rules.map_or(Ok(()), |rules| {
+        sys::landlock::restrict_self(rules.as_fd()).step(|| "could not put the Landlock ruleset in force")
+    });
+    match restricted.and_then(|()| install_filter(plan, listener)) {
+        Ok(()) => plan.program.execute(),
+        Err(error) => error,
+    }
 }
 
 /// Leaves the caller's session keyring, whose keys the workload could use, for an empty one. A kernel without keys
@@ -91,7 +121,16 @@ fn change_user(plan: &ProcessPlan) -> Result<(), StepError> {
     use rustix::thread::{set_keep_capabilities, set_thread_groups, set_thread_res_gid, set_thread_res_uid};
     let what = || format!("could not become user {}:{}", plan.uid.as_raw(), plan.gid.as_raw());
     set_keep_capabilities(true).step(what)?;
-    set_thread_groups(&plan.groups).step(what)?;
+    match set_thread_groups(&plan.groups) {
+        // A user namespace without privileges outside has given them up: user_namespaces(7), "setgroups".
+        Err(Errno::PERM) if plan.groups.is_empty() => {}
+        Err(Errno::PERM) => {
+            return Err(Errno::PERM).step(|| {
+                "could not set process.user.additionalGids, which a user namespace with a single group does not allow"
+            });
+        }
+        changed => changed.step(what)?,
+    }
     set_thread_res_gid(plan.gid, plan.gid, plan.gid).step(what)?;
     set_thread_res_uid(plan.uid, plan.uid, plan.uid).step(what)?;
     set_keep_capabilities(false).step(what)
@@ -102,9 +141,12 @@ fn filter_needs_admin(plan: &ProcessPlan) -> bool {
     plan.filter.is_some() && !plan.no_new_privileges
 }
 
-fn install_filter(plan: &ProcessPlan) -> Result<(), StepError> {
+fn install_filter(plan: &ProcessPlan, listener: Option<Listener>) -> Result<(), StepError> {
     let Some(filter) = &plan.filter else { return Ok(()) };
-    sys::seccomp::install(&filter.program, filter.flags)
-        .step(|| "could not install the system call filter")?;
+    match listener {
+        Some(listener) => listener.install(filter)?,
+        None => sys::seccomp::install(&filter.program, filter.flags)
+            .step(|| "could not install the system call filter")?,
+    }
     if filter_needs_admin(plan) { plan.capabilities.apply(false) } else { Ok(()) }
 }

@@ -48,13 +48,21 @@ impl CapabilityPlan {
             }
             wanted & available
         };
-        Self {
+        let plan = Self {
             bounding: set(asked.bounding()),
             effective: set(asked.effective()),
             inheritable: set(asked.inheritable()),
             permitted: set(asked.permitted()),
             ambient: set(asked.ambient()),
+        };
+        let left_out = plan.ambient & !(plan.permitted & plan.inheritable);
+        if left_out != 0 {
+            tracing::warn!(
+                capabilities = left_out,
+                "ambient capabilities that are not permitted and inheritable are left out"
+            );
         }
+        plan
     }
 
     /// Removes what is not in the bounding set from it. Needs `CAP_SETPCAP`, so it comes first.
@@ -84,14 +92,14 @@ impl CapabilityPlan {
         rustix::thread::set_capabilities(None, sets).step(|| "could not set the capabilities")
     }
 
-    /// Raises the ambient set; each must be permitted and inheritable.
+    /// Raises the ambient set. The kernel lets in only what is permitted and inheritable; runc's own `spec` asked for
+    /// more for years, so the rest is left out with a warning, as runc and crun do.
     pub(crate) fn raise_ambient(&self) -> Result<(), StepError> {
         clear_ambient_capability_set().step(|| "could not clear the ambient capabilities")?;
         for (capability, number) in ALL {
-            if self.ambient & 1 << number != 0 {
-                configure_capability_in_ambient_set(bit(number), true).step(|| {
-                    format!("could not make {capability} ambient (it must be permitted and inheritable)")
-                })?;
+            if self.ambient & self.permitted & self.inheritable & 1 << number != 0 {
+                configure_capability_in_ambient_set(bit(number), true)
+                    .step(|| format!("could not make {capability} ambient"))?;
             }
         }
         Ok(())
@@ -110,7 +118,7 @@ fn bit(number: u32) -> CapabilitySet {
 
 /// Every capability with its number in linux/capability.h.
 #[rustfmt::skip]
-const ALL: [(Capability, u32); 41] = [
+pub(crate) const ALL: [(Capability, u32); 41] = [
     (Capability::Chown, 0), (Capability::DacOverride, 1), (Capability::DacReadSearch, 2), (Capability::Fowner, 3),
     (Capability::Fsetid, 4), (Capability::Kill, 5), (Capability::Setgid, 6), (Capability::Setuid, 7),
     (Capability::Setpcap, 8), (Capability::LinuxImmutable, 9), (Capability::NetBindService, 10),

@@ -53,6 +53,6 @@ pub(crate) fn bind_to_dev_console(root: &Root, console: &Console) -> Result<(), 
 }
 
 /// Makes the terminal the controlling one of this process's session, which it must lead.
-pub(crate) fn take_control(slave: &OwnedFd) -> Result<(), StepError> {
+pub(crate) fn take_control(slave: impl AsFd) -> Result<(), StepError> {
     rustix::process::ioctl_tiocsctty(slave).step(|| "could not make the terminal the controlling one")
 }

@@ -5,10 +5,15 @@ use std::path::PathBuf;
 use oci_spec::runtime::{IOPriorityClass, LinuxPersonality, LinuxPersonalityDomain, LinuxSeccomp, Process};
 use rustix::fs::{Gid, Uid};
 
+use super::affinity::AffinityPlan;
 use super::capabilities::CapabilityPlan;
+use super::memory_policy::MemoryPolicyPlan;
 use super::program::Program;
 use super::rlimits::{self, RlimitPlan};
-use crate::seccomp::{Filter, SeccompError};
+use super::scheduler::SchedulerPlan;
+use crate::labels::LabelPlan;
+use crate::landlock::LandlockPlan;
+use crate::seccomp::{Filter, Listener, SeccompError};
 use crate::step::StepError;
 
 /// Everything that a process becomes.
@@ -25,8 +30,19 @@ pub(crate) struct ProcessPlan {
     pub(crate) no_new_privileges: bool,
     pub(crate) oom_score_adj: Option<i32>,
     pub(crate) io_priority: Option<i32>,
+    pub(crate) scheduler: Option<SchedulerPlan>,
+    /// Only of a process that is executed in a sandbox.
+    pub(crate) affinity: AffinityPlan,
+    /// Only of the sandbox's first process, as all that `linux` says and `process` does not.
+    pub(crate) memory_policy: Option<MemoryPolicyPlan>,
+    pub(crate) labels: LabelPlan,
+    pub(crate) landlock: Option<LandlockPlan>,
     pub(crate) personality: Option<u32>,
     pub(crate) filter: Option<Filter>,
+    /// The connection to the agent, where the filter needs one.
+    pub(crate) listener: Option<Listener>,
+    /// A session keyring of its own, rather than the caller's.
+    pub(crate) new_keyring: bool,
     /// Rows and columns.
     pub(crate) console_size: Option<(u16, u16)>,
 }
@@ -70,8 +86,15 @@ impl ProcessPlan {
                 .as_ref()
                 .map(|wish| io_priority(wish.class(), wish.priority()))
                 .transpose()?,
+            scheduler: process.scheduler().as_ref().map(SchedulerPlan::new).transpose()?,
+            affinity: AffinityPlan::new(process.exec_cpu_affinity().as_ref())?,
+            memory_policy: None,
+            labels: LabelPlan::new(process)?,
+            landlock: None,
             personality: personality.map(personality_number),
             filter: seccomp.map(crate::seccomp::compile).transpose()?,
+            listener: None,
+            new_keyring: true,
             console_size: process
                 .console_size()
                 .as_ref()

@@ -54,6 +54,25 @@ impl Program {
         self.failure(reason)
     }
 
+    /// Looks whether there is something to execute, for whoever has to know before the start: create reports it then,
+    /// as runc and crun do, and podman and Docker take their exit codes from that. To be called as the workload's user.
+    pub(crate) fn look_up(&self) -> Result<(), StepError> {
+        use rustix::fs::{Access, FileType, access, stat};
+        let mut reason = Errno::NOENT;
+        for path in &self.candidates {
+            let found = stat(path).and_then(|stat| {
+                let is_file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
+                if is_file { access(path, Access::EXEC_OK) } else { Err(Errno::ACCESS) }
+            });
+            match found {
+                Ok(()) => return Ok(()),
+                Err(Errno::NOENT | Errno::NOTDIR) => {}
+                Err(error) => reason = error,
+            }
+        }
+        Err(self.failure(reason))
+    }
+
     fn failure(&self, reason: Errno) -> StepError {
         StepError::new(format!("could not execute \"{}\" in the container", self.name), reason)
     }

@@ -4,7 +4,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::path::Path;
 
 use rustix::fs::{FileType, Gid, Mode, OFlags, Uid, fcntl_getfl, fcntl_setfl};
-use rustix::io::fcntl_dupfd_cloexec;
+use rustix::io::{Errno, fcntl_dupfd_cloexec};
 
 use crate::rootfs::root::{Links, open_within};
 use crate::step::{Step, StepError};
@@ -46,6 +46,8 @@ impl Stdio<'static> {
 #[derive(Debug)]
 pub(crate) struct Kept {
     fds: Vec<OwnedFd>,
+    /// Landlock's rules, until they are put in force.
+    rules: Option<OwnedFd>,
 }
 
 impl Kept {
@@ -63,7 +65,32 @@ impl Kept {
         let above = 3 + RawFd::try_from(preserved.len()).unwrap_or(RawFd::MAX / 2);
         let fds = streams.into_iter().chain(preserved.iter().copied());
         let fds = fds.map(|fd| fcntl_dupfd_cloexec(fd, above)).collect::<Result<_, _>>();
-        Ok(Self { fds: fds.step(|| "could not keep the standard streams")? })
+        let fds = fds.step(|| "could not keep the standard streams")?;
+        if let Some(slave) = slave {
+            // Our caller's own streams are let go of now: containerd's shim reads them to their end before it starts
+            // what was created.
+            for number in 0..3 {
+                put_at(slave.as_fd(), number).step(|| "could not let go of the caller's streams")?;
+            }
+        }
+        Ok(Self { fds, rules: None })
+    }
+
+    /// The first number that the workload is not given.
+    pub(crate) fn first_free(&self) -> RawFd {
+        RawFd::try_from(self.fds.len()).unwrap_or(RawFd::MAX / 2)
+    }
+
+    /// Keeps Landlock's rules as well, out of the low numbers.
+    pub(crate) fn keep_rules(&mut self, rules: &OwnedFd) -> Result<(), StepError> {
+        let above = self.first_free();
+        self.rules = Some(fcntl_dupfd_cloexec(rules, above).step(|| "could not keep the Landlock ruleset")?);
+        Ok(())
+    }
+
+    /// Takes the rules, which stay valid when the streams are put in place.
+    pub(crate) fn take_rules(&mut self) -> Option<OwnedFd> {
+        self.rules.take()
     }
 
     /// Opens the container's own /dev/null for each standard stream that is the host's, whose mode and owner the
@@ -90,8 +117,14 @@ impl Kept {
         for fd in self.fds.iter().take(3) {
             let stat = rustix::fs::fstat(fd).step(|| "a standard stream cannot be used")?;
             if FileType::from_raw_mode(stat.st_mode) == FileType::Fifo && stat.st_uid != uid.as_raw() {
-                rustix::fs::fchown(fd, Some(uid), Some(gid))
-                    .step(|| "could not give a standard stream to the container's user")?;
+                match rustix::fs::fchown(fd, Some(uid), Some(gid)) {
+                    // From a user namespace, a pipe of a user that it does not know cannot be given away.
+                    Ok(()) | Err(Errno::PERM | Errno::INVAL) => {}
+                    Err(error) => {
+                        return Err(error)
+                            .step(|| "could not give a standard stream to the container's user");
+                    }
+                }
             }
         }
         Ok(())
@@ -102,7 +135,7 @@ impl Kept {
     /// Low numbers in use by us are overwritten: `channel`, still needed, is moved away first and returned.
     pub(crate) fn put_in_place(self, channel: OwnedFd) -> Result<OwnedFd, StepError> {
         let what = || "could not put the standard streams in place";
-        let above = RawFd::try_from(self.fds.len()).unwrap_or(RawFd::MAX / 2);
+        let above = self.first_free();
         let moved = fcntl_dupfd_cloexec(&channel, above).step(what)?;
         // Forgotten rather than closed, all of these: their numbers may be other descriptors' by now.
         std::mem::forget(channel);

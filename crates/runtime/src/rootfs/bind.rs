@@ -1,6 +1,6 @@
 //! Bind mounts: the source is cloned into a detached mount on the host, before the sandbox's process exists.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::{FileType, Mode, OFlags};
@@ -22,7 +22,12 @@ pub(crate) struct DetachedBind {
 /// Clones what `source` names on the host, with the attributes and propagation that the options ask for.
 ///
 /// The copy is private unless they ask otherwise: nothing mounted inside the sandbox shows on the host.
-pub(crate) fn clone_source(source: &Path, options: &MountOptions) -> Result<DetachedBind, StepError> {
+/// `ids` is the user namespace whose IDs it shows, where it is idmapped.
+pub(crate) fn clone_source(
+    source: &Path,
+    options: &MountOptions,
+    ids: Option<BorrowedFd<'_>>,
+) -> Result<DetachedBind, StepError> {
     let what = || format!("the bind source {} cannot be used", source.display());
     let opened = rustix::fs::open(source, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).step(what)?;
     let stat = rustix::fs::fstat(&opened).step(what)?;
@@ -30,6 +35,10 @@ pub(crate) fn clone_source(source: &Path, options: &MountOptions) -> Result<Deta
     let recursive = options.bind == Some(true);
     let tree = clone_tree(&opened, recursive).step(what)?;
     set_attributes(&tree, recursive, options).step(what)?;
+    if let Some(ids) = ids {
+        map_ids(&tree, options.idmap == Some(true), ids)
+            .step(|| format!("the file system of {} cannot be mounted with mapped ids", source.display()))?;
+    }
     Ok(DetachedBind { tree, is_dir })
 }
 
@@ -41,6 +50,15 @@ pub(crate) fn clone_tree(fd: impl AsFd, recursive: bool) -> rustix::io::Result<O
         flags |= OpenTreeFlags::AT_RECURSIVE;
     }
     rustix::mount::open_tree(fd, "", flags)
+}
+
+/// Makes a detached mount show the IDs of a user namespace: `MOUNT_ATTR_IDMAP`, Linux 5.12; which file systems can is
+/// up to the kernel (EINVAL).
+pub(crate) fn map_ids(tree: &OwnedFd, recursive: bool, ids: BorrowedFd<'_>) -> rustix::io::Result<()> {
+    let userns_fd = u64::from(ids.as_raw_fd().unsigned_abs());
+    // `MOUNT_ATTR_IDMAP` of linux/mount.h, which rustix lacks.
+    let set = 0x0010_0000;
+    mount_setattr(tree.as_fd(), recursive, &MountAttr { set, userns_fd, ..MountAttr::default() })
 }
 
 fn set_attributes(tree: &OwnedFd, recursive: bool, options: &MountOptions) -> rustix::io::Result<()> {

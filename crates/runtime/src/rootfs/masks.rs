@@ -46,7 +46,13 @@ impl NullDevice {
 }
 
 /// Covers each path that exists: a file with the null device, a directory with an empty read-only tmpfs.
-pub(crate) fn mask(root: &Root, paths: &[String], null: NullDevice) -> Result<(), StepError> {
+///
+/// `null` is None where only the sandbox's process may clone it; the host's /dev is still what that name means to it.
+pub(crate) fn mask(root: &Root, paths: &[String], null: Option<NullDevice>) -> Result<(), StepError> {
+    if paths.is_empty() {
+        return Ok(());
+    }
+    let null = null.map_or_else(NullDevice::open, Ok)?;
     let mut file = Cover { mount: Some(null.tree), attached: false };
     let mut dir = Cover { mount: None, attached: false };
     for path in paths {

@@ -3,11 +3,16 @@
 
 pub(crate) mod bind;
 pub(crate) mod cgroupfs;
+mod copy_up;
 pub(crate) mod devices;
+mod fallback;
 pub(crate) mod filesystem;
 pub(crate) mod masks;
 pub(crate) mod options;
 pub(crate) mod pivot;
 pub(crate) mod plan;
+pub(crate) mod propagation;
+mod remount;
 pub(crate) mod root;
+pub(crate) mod source;
 pub(crate) mod target;

@@ -18,6 +18,12 @@ pub(crate) struct MountOptions {
     pub(crate) recursive_attr: MountAttr,
     /// Propagation as `MS_*` with its recursion, where the options name one.
     pub(crate) propagation: Option<(u64, bool)>,
+    /// Some: with IDs mapped; true: the mounts below the source as well.
+    pub(crate) idmap: Option<bool>,
+    /// What the directory held before is copied into the new tmpfs.
+    pub(crate) copy_up: bool,
+    /// No new mount: the one that is there is changed.
+    pub(crate) remount: bool,
     /// Left for the file system: `key=value` or a flag.
     pub(crate) data: Vec<(String, Option<String>)>,
 }
@@ -25,7 +31,7 @@ pub(crate) struct MountOptions {
 /// Reads the option words in order, a later one winning. An option that is known and not honoured is the error.
 pub(crate) fn parse<'a>(words: impl IntoIterator<Item = &'a str>) -> Result<MountOptions, String> {
     let mut options = MountOptions::default();
-    for word in words {
+    for word in words.into_iter().flat_map(split) {
         if let Some((flag, set)) = attribute(word) {
             change(&mut options.attr, flag, set);
         } else if let Some((flag, set)) = word.strip_prefix('r').and_then(attribute) {
@@ -36,18 +42,40 @@ pub(crate) fn parse<'a>(words: impl IntoIterator<Item = &'a str>) -> Result<Moun
             match word {
                 "bind" => options.bind = options.bind.or(Some(false)),
                 "rbind" => options.bind = Some(true),
+                "idmap" => options.idmap = options.idmap.or(Some(false)),
+                "ridmap" => options.idmap = Some(true),
+                "tmpcopyup" => options.copy_up = true,
+                "remount" => options.remount = true,
+                // Without effect on any kernel of today, or on anything but the kernel's log.
                 "defaults" | "" | "async" | "nomand" | "norelatime" | "nostrictatime" | "noiversion"
-                | "loud" => {}
-                "idmap" | "ridmap" | "tmpcopyup" | "copy-symlink" | "remount" | "sync" | "dirsync"
-                | "mand" | "silent" | "iversion" | "lazytime" | "nolazytime" => return Err(word.to_owned()),
+                | "loud" | "silent" | "nolazytime" => {}
+                "copy-symlink" => return Err(word.to_owned()),
                 data => options.data.push(match data.split_once('=') {
-                    Some((key, value)) => (key.to_owned(), Some(value.to_owned())),
+                    // The quotes have kept a label's commas together; they are no part of it.
+                    Some((key, value)) => (key.to_owned(), Some(value.trim_matches('"').to_owned())),
                     None => (data.to_owned(), None),
                 }),
             }
         }
     }
+    if options.bind.is_none() {
+        // One mount of a new file system has nothing below it.
+        let all = std::mem::take(&mut options.recursive_attr);
+        options.attr.set = options.attr.set & !all.clear | all.set;
+        options.attr.clear = options.attr.clear & !all.set | all.clear;
+    }
     Ok(options)
+}
+
+/// Several options in one word, as podman gives an overlay's: at each comma that no backslash and no quotes keep.
+fn split(word: &str) -> impl Iterator<Item = &str> {
+    let (mut escaped, mut quoted) = (false, false);
+    word.split(move |letter: char| {
+        let ends = letter == ',' && !escaped && !quoted;
+        quoted ^= letter == '"' && !escaped;
+        escaped = letter == '\\' && !escaped;
+        ends
+    })
 }
 
 /// The attribute a word names, and whether the word sets or clears it.
@@ -113,6 +141,14 @@ mod tests {
     }
 
     #[test]
+    fn one_word_may_hold_several_options() {
+        let data = parse([r#"lowerdir=/a\,b:/c,ro,context="x:c1,c2""#]).unwrap();
+        assert_eq!(data.attr.set, 1);
+        let values: Vec<_> = data.data.iter().filter_map(|(_, value)| value.as_deref()).collect();
+        assert_eq!(values, [r"/a\,b:/c", "x:c1,c2"]);
+    }
+
+    #[test]
     fn recursive_words_do_not_touch_the_mount_alone() {
         let options = parse(["rbind", "rro", "rslave"]).unwrap();
         assert_eq!(options.bind, Some(true));
@@ -121,8 +157,15 @@ mod tests {
     }
 
     #[test]
+    fn mapping_ids_of_everything_wins_over_mapping_those_of_one() {
+        for words in [["idmap", "ridmap"], ["ridmap", "idmap"]] {
+            assert_eq!(parse(words).unwrap().idmap, Some(true));
+        }
+    }
+
+    #[test]
     fn an_option_not_honoured_is_named() {
-        assert_eq!(parse(["bind", "idmap"]).unwrap_err(), "idmap");
+        assert_eq!(parse(["bind", "copy-symlink"]).unwrap_err(), "copy-symlink");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The root: attached in the sandbox's own mount namespace at first, entered by pivot_root(2) at last.
 
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 
 use rustix::mount::{MoveMountFlags, UnmountFlags};
 
@@ -8,15 +9,18 @@ use super::root::Root;
 use crate::step::{Step, StepError};
 use crate::sys::mount::{MountAttr, mount_setattr, mount_setattr_at};
 
-/// Cuts this mount namespace, a copy of the host's, off from the host, and attaches the detached `rootfs` in it.
-///
-/// It is stacked over `/`: there, at least, a directory always exists. Our own root stays below it, so absolute
-/// paths keep meaning the host's until [`enter`].
-pub(crate) fn attach_root(rootfs: OwnedFd) -> Result<Root, StepError> {
+/// Cuts this mount namespace, a copy of the host's, off from the host.
+pub(crate) fn leave_host() -> Result<(), StepError> {
     mount_setattr_at(c"/", true, &MountAttr::propagation(libc::MS_PRIVATE))
-        .step(|| "could not make the new mount namespace private")?;
-    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
-    rustix::mount::move_mount(&rootfs, "", rustix::fs::CWD, "/", flags)
+        .step(|| "could not make the new mount namespace private")
+}
+
+/// Attaches the detached `rootfs` in this mount namespace, at `path` or else stacked over `/`: there, at least, a
+/// directory always exists. In both cases our own root stays what it is, so absolute paths keep meaning the host's until
+/// [`enter`].
+pub(crate) fn attach_root(rootfs: OwnedFd, path: Option<&Path>) -> Result<Root, StepError> {
+    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_SYMLINKS;
+    rustix::mount::move_mount(&rootfs, "", rustix::fs::CWD, path.unwrap_or(Path::new("/")), flags)
         .step(|| "could not attach the root file system")?;
     Ok(Root::new(rootfs))
 }
@@ -27,6 +31,14 @@ pub(crate) fn enter(root: &Root) -> Result<(), StepError> {
     // Old and new on the same directory: pivot_root(2), under "pivot_root(".", ".")".
     rustix::process::pivot_root(".", ".").step(|| "could not make the root file system the root")?;
     rustix::mount::unmount(".", UnmountFlags::DETACH).step(|| "could not let go of the host's root")?;
+    rustix::process::chdir("/").step(|| "could not enter the new root")
+}
+
+/// As [`enter`] where the host's root is the initial ramdisk, which pivot_root(2) cannot put away. The root file system
+/// is stacked over `/` already, so that nothing of what is below it can be reached by name.
+pub(crate) fn enter_by_chroot(root: &Root) -> Result<(), StepError> {
+    rustix::process::fchdir(root).step(|| "could not enter the root file system")?;
+    rustix::process::chroot(".").step(|| "could not make the root file system the root")?;
     rustix::process::chdir("/").step(|| "could not enter the new root")
 }
 

@@ -1,6 +1,7 @@
 //! What to mount, decided on the host before the sandbox's process exists: a mistake in the configuration or a
 //! missing source is found before anything was made.
 
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::Mount;
@@ -8,6 +9,8 @@ use oci_spec::runtime::Mount;
 use super::bind::{DetachedBind, clone_source};
 use super::options::{MountOptions, parse};
 use super::root::Links;
+use crate::labels::mount_context;
+use crate::namespaces::{IdMaps, IdView};
 use crate::step::StepError;
 
 /// One mount, ready to be made.
@@ -19,6 +22,8 @@ pub(crate) struct MountPlan {
     pub(crate) source: MountSource,
     /// How.
     pub(crate) options: MountOptions,
+    /// The user namespace whose IDs the mount shows.
+    pub(crate) ids: Option<OwnedFd>,
 }
 
 /// Where the content of a mount comes from.
@@ -26,6 +31,8 @@ pub(crate) struct MountPlan {
 pub(crate) enum MountSource {
     /// A clone of a mount of the host.
     Bind(DetachedBind),
+    /// A file or directory of the host, to be cloned by the sandbox's process.
+    BindLater(PathBuf),
     /// A new instance of a file system, made inside the sandbox's namespaces.
     FileSystem {
         /// Its type, as in /proc/filesystems.
@@ -35,19 +42,40 @@ pub(crate) enum MountSource {
     },
     /// The sandbox's own view of the cgroups, whichever version the host has.
     Cgroups,
+    /// None: the mount that is at the destination is changed.
+    Remount,
+}
+
+/// What the mounts of one sandbox have in common.
+#[derive(Debug)]
+pub(crate) struct Preparation<'a> {
+    /// Relative sources are below it.
+    pub(crate) bundle: &'a Path,
+    /// Sources are cloned by the sandbox's process.
+    pub(crate) later: bool,
+    /// The maps of the sandbox's user namespace.
+    pub(crate) maps: Option<&'a IdMaps>,
+    /// The host's procfs.
+    pub(crate) proc: &'a OwnedFd,
+    /// User namespaces of idmapped mounts.
+    pub(crate) ids: IdView,
+    /// `linux.mountLabel`, checked.
+    pub(crate) label: Option<&'a str>,
 }
 
 impl MountPlan {
-    /// Prepares one mount of the configuration; a relative bind source is within `bundle`.
-    pub(crate) fn new(mount: &Mount, bundle: &Path) -> Result<Self, StepError> {
+    /// Prepares one mount of the configuration.
+    pub(crate) fn new(mount: &Mount, shared: &mut Preparation<'_>) -> Result<Self, StepError> {
         let destination = mount.destination().clone();
         let name = destination.display();
         let words = mount.options().iter().flatten().map(String::as_str);
-        let options = parse(words).map_err(|word| {
+        let mut options = parse(words).map_err(|word| {
             StepError::rule(format!("the option {word} of the mount at {name} is not supported"))
         })?;
         let kind = mount.typ().as_deref().unwrap_or_default();
+        let ids = mapped_ids(mount, &mut options, shared)?;
         let source = match kind {
+            _ if options.remount => MountSource::Remount,
             _ if options.bind.is_some() || kind == "bind" => {
                 if let Some((key, _)) = options.data.first() {
                     return Err(StepError::rule(format!("the bind mount at {name} has no option {key}")));
@@ -55,13 +83,35 @@ impl MountPlan {
                 let source = mount.source().as_deref();
                 let source = source
                     .ok_or_else(|| StepError::rule(format!("the bind mount at {name} has no source")))?;
-                MountSource::Bind(clone_source(&bundle.join(source), &options)?)
+                let source = shared.bundle.join(source);
+                if shared.later {
+                    MountSource::BindLater(source)
+                } else {
+                    MountSource::Bind(clone_source(&source, &options, ids.as_ref().map(AsFd::as_fd))?)
+                }
             }
             "cgroup" | "cgroup2" => MountSource::Cgroups,
             "" => return Err(StepError::rule(format!("the mount at {name} has no type"))),
-            kind => MountSource::FileSystem { kind: kind.to_owned(), source: mount.source().clone() },
+            kind => {
+                options.data.extend(shared.label.and_then(|label| mount_context(kind, label)));
+                MountSource::FileSystem { kind: kind.to_owned(), source: mount.source().clone() }
+            }
         };
-        Ok(Self { destination, source, options })
+        if options.copy_up && !matches!(&source, MountSource::FileSystem { kind, .. } if kind == "tmpfs") {
+            return Err(StepError::rule(format!(
+                "the option tmpcopyup of the mount at {name} is for a tmpfs only"
+            )));
+        }
+        Ok(Self { destination, source, options, ids })
+    }
+
+    /// Clones a source that was left for the sandbox's process.
+    pub(crate) fn ready(mut self) -> Result<Self, StepError> {
+        if let MountSource::BindLater(source) = &self.source {
+            let ids = self.ids.as_ref().map(AsFd::as_fd);
+            self.source = MountSource::Bind(clone_source(source, &self.options, ids)?);
+        }
+        Ok(self)
     }
 
     /// Whether the way to the destination may lead through symbolic links of the image.
@@ -71,9 +121,33 @@ impl MountPlan {
                 matches!(kind.as_str(), "proc" | "sysfs" | "mqueue" | "devpts")
             }
             MountSource::Cgroups => true,
-            MountSource::Bind(_) => false,
+            MountSource::Bind(_) | MountSource::BindLater(_) | MountSource::Remount => false,
         };
         let special = ["/proc", "/sys", "/dev"].iter().any(|path| self.destination == Path::new(path));
         if kernel_fs || special { Links::Refused } else { Links::Within }
     }
+}
+
+/// The user namespace of an idmapped mount: config.md, "Mounts", `uidMappings` and the options idmap and ridmap.
+fn mapped_ids(
+    mount: &Mount,
+    options: &mut MountOptions,
+    shared: &mut Preparation<'_>,
+) -> Result<Option<OwnedFd>, StepError> {
+    let name = mount.destination().display();
+    let owner = format!("the mount at {name}");
+    let (uid, gid) = (mount.uid_mappings().as_deref(), mount.gid_mappings().as_deref());
+    let own = IdMaps::new(&owner, uid, gid)?;
+    let maps = match (&own, options.idmap, shared.maps) {
+        (None, None, _) => return Ok(None),
+        (Some(own), _, _) => own,
+        (None, Some(_), Some(container)) => container,
+        (None, Some(_), None) => {
+            return Err(StepError::rule(format!(
+                "{owner} is to map ids, but neither it nor the container's user namespace says how"
+            )));
+        }
+    };
+    options.idmap = options.idmap.or(Some(false));
+    shared.ids.of(maps, shared.proc.as_fd()).map(Some)
 }

@@ -57,7 +57,10 @@ pub(crate) fn refuse_kernel_files(plan: &MountPlan, target: &OwnedFd) -> Result<
     let bind = match &plan.source {
         MountSource::Bind(bind) => Some(bind),
         MountSource::FileSystem { kind, .. } if kind == "tmpfs" => None,
-        MountSource::FileSystem { .. } | MountSource::Cgroups => return Ok(()),
+        MountSource::FileSystem { .. }
+        | MountSource::Cgroups
+        | MountSource::BindLater(_)
+        | MountSource::Remount => return Ok(()),
     };
     let magic = fstatfs(target).step(what)?.f_type;
     let destination = normal(&plan.destination);

@@ -6,58 +6,22 @@
 
 use std::collections::BTreeMap;
 
-use oci_spec::runtime::{
-    Arch, LinuxSeccomp, LinuxSeccompAction, LinuxSeccompArg, LinuxSeccompFilterFlag, LinuxSeccompOperator,
-    LinuxSyscall,
-};
+use oci_spec::runtime::{LinuxSeccomp, LinuxSeccompArg, LinuxSeccompOperator, LinuxSyscall};
 
+use super::action::{action, flags, notifies};
 use super::arch::{Convention, NATIVE, X32_MARK, convention};
+use super::error::SeccompError;
+use super::notify::Agent;
 use super::table;
 use crate::sys::seccomp::Instruction;
-
-/// Why a filter cannot be honoured.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum SeccompError {
-    /// The action needs an agent outside.
-    #[error("linux.seccomp: the action {action} is not supported")]
-    Action {
-        /// The action.
-        action: LinuxSeccompAction,
-    },
-    /// The flag is not honoured.
-    #[error("linux.seccomp.flags: a flag is not supported: {flag:?}")]
-    Flag {
-        /// The flag.
-        flag: LinuxSeccompFilterFlag,
-    },
-    /// A field that is not honoured.
-    #[error("linux.seccomp.{field} is not supported")]
-    Field {
-        /// The field.
-        field: &'static str,
-    },
-    /// System calls have six arguments.
-    #[error("linux.seccomp: {call} has no argument number {index}")]
-    Argument {
-        /// The call.
-        call: String,
-        /// The number, from 0.
-        index: usize,
-    },
-    /// The kernel takes 4096 instructions.
-    #[error("linux.seccomp: the filter needs {instructions} instructions, the kernel takes 4096")]
-    TooLong {
-        /// How many.
-        instructions: usize,
-    },
-}
 
 /// A compiled filter with the flags to install it with.
 #[derive(Clone, Debug)]
 pub(crate) struct Filter {
     pub(crate) program: Vec<Instruction>,
     pub(crate) flags: u32,
+    /// Who answers the calls that the filter hands over, where it hands any over.
+    pub(crate) agent: Option<Agent>,
 }
 
 /// Instructions that always end in a return.
@@ -79,18 +43,23 @@ const ARGS: u32 = 16;
 /// Compiles a filter. Calls that a table does not know do not exist on that architecture and are left out, as
 /// profiles are written for many architectures and kernels.
 pub(crate) fn compile(seccomp: &LinuxSeccomp) -> Result<Filter, SeccompError> {
-    let flags = flags(seccomp)?;
-    let default = action(seccomp.default_action(), seccomp.default_errno_ret())?;
+    if seccomp.listener_metadata().is_some() && seccomp.listener_path().is_none() {
+        return Err(SeccompError::NoListenerForMetadata);
+    }
+    let agent = if notifies(seccomp) { Some(Agent::of(seccomp)?) } else { None };
+    let flags = flags(seccomp, agent.is_some());
+    let default = action(seccomp.default_action(), seccomp.default_errno_ret(), "defaultErrnoRet")?;
+    // The native architecture is always in it, as libseccomp has it.
     let mut conventions = vec![NATIVE];
     for arch in seccomp.architectures().iter().flatten() {
-        // A profile lists the architectures of many machines; those that are not this one's cannot make calls here.
-        if let Some(found) = convention(*arch).filter(|found| !conventions.contains(found)) {
-            conventions.push(found);
+        match convention(*arch) {
+            Some(found) if !conventions.contains(&found) => conventions.push(found),
+            Some(_) => {}
+            // A profile lists the architectures of many machines; those of others cannot make calls on this one.
+            None => tracing::debug!("linux.seccomp.architectures: {arch} makes no calls on this processor"),
         }
     }
-    if matches!(seccomp.architectures().as_deref(), Some(archs) if only_32_bit(archs)) {
-        conventions.remove(0);
-    }
+    name_unknown(seccomp, &conventions);
     let mut program = vec![statement(LOAD, ARCH)];
     let mut audits: Vec<u32> = conventions.iter().map(|convention| convention.audit).collect();
     audits.sort_unstable_by_key(|audit| *audit != NATIVE.audit);
@@ -103,14 +72,21 @@ pub(crate) fn compile(seccomp: &LinuxSeccomp) -> Result<Filter, SeccompError> {
     if program.len() > 4096 {
         return Err(SeccompError::TooLong { instructions: program.len() });
     }
-    Ok(Filter { program, flags })
+    Ok(Filter { program, flags, agent })
 }
 
 const KILL_PROCESS: u32 = 0x8000_0000;
 
-fn only_32_bit(archs: &[Arch]) -> bool {
-    let found: Vec<_> = archs.iter().filter_map(|arch| convention(*arch)).collect();
-    !found.is_empty() && !found.contains(&NATIVE)
+/// Says which names no table has: they are ignored, as libseccomp does, since profiles are written for newer kernels.
+fn name_unknown(seccomp: &LinuxSeccomp, conventions: &[Convention]) {
+    if !tracing::enabled!(tracing::Level::DEBUG) {
+        return;
+    }
+    for name in seccomp.syscalls().iter().flatten().flat_map(LinuxSyscall::names) {
+        if conventions.iter().all(|convention| table::number(convention.calls, name).is_none()) {
+            tracing::debug!("linux.seccomp.syscalls: {name} is not known here and ignored");
+        }
+    }
 }
 
 /// The code for all conventions that share an audit architecture: x32 differs from its 64-bit twin by a mark in the
@@ -147,7 +123,7 @@ type Rules<'a> = BTreeMap<u32, Vec<&'a LinuxSyscall>>;
 fn search_tree(seccomp: &LinuxSeccomp, convention: &Convention, default: u32) -> Result<Code, SeccompError> {
     let mut rules = Rules::new();
     for rule in seccomp.syscalls().iter().flatten() {
-        check_args(rule)?;
+        check_rule(rule)?;
         for number in rule.names().iter().filter_map(|name| table::number(convention.calls, name)) {
             rules.entry(number | convention.mark).or_default().push(rule);
         }
@@ -189,7 +165,7 @@ fn leaf(rules: &[&LinuxSyscall], default: u32) -> Result<Code, SeccompError> {
     let mut code = Code::new();
     let mut last = default;
     for rule in rules {
-        let answer = action(rule.action(), rule.errno_ret())?;
+        let answer = action(rule.action(), rule.errno_ret(), "syscalls[].errnoRet")?;
         let args = rule.args().as_deref().unwrap_or_default();
         if args.is_empty() {
             last = answer;
@@ -278,13 +254,11 @@ fn compare(arg: &LinuxSeccompArg, then: &[Instruction]) -> Code {
     code
 }
 
-fn check_args(rule: &LinuxSyscall) -> Result<(), SeccompError> {
+fn check_rule(rule: &LinuxSyscall) -> Result<(), SeccompError> {
+    let Some(call) = rule.names().first() else { return Err(SeccompError::NoNames) };
     match rule.args().iter().flatten().find(|arg| arg.index() > 5) {
         None => Ok(()),
-        Some(arg) => Err(SeccompError::Argument {
-            call: rule.names().first().cloned().unwrap_or_default(),
-            index: arg.index(),
-        }),
+        Some(arg) => Err(SeccompError::Argument { call: call.clone(), index: arg.index() }),
     }
 }
 
@@ -300,31 +274,6 @@ fn either(comparison: u16, k: u32, then: Code, other: Code) -> Code {
     code.extend(then);
     code.extend(other);
     code
-}
-
-fn action(action: LinuxSeccompAction, errno: Option<u32>) -> Result<u32, SeccompError> {
-    if action == LinuxSeccompAction::ScmpActNotify {
-        return Err(SeccompError::Action { action });
-    }
-    Ok(action.as_u32(errno.map(|errno| errno & 0xffff)))
-}
-
-fn flags(seccomp: &LinuxSeccomp) -> Result<u32, SeccompError> {
-    if seccomp.listener_path().is_some() {
-        return Err(SeccompError::Field { field: "listenerPath" });
-    }
-    if seccomp.listener_metadata().is_some() {
-        return Err(SeccompError::Field { field: "listenerMetadata" });
-    }
-    seccomp.flags().iter().flatten().try_fold(0, |flags, flag| match flag {
-        // One thread: there is nobody to synchronise with.
-        LinuxSeccompFilterFlag::SeccompFilterFlagTsync => Ok(flags),
-        LinuxSeccompFilterFlag::SeccompFilterFlagLog => Ok(flags | 2),
-        LinuxSeccompFilterFlag::SeccompFilterFlagSpecAllow => Ok(flags | 4),
-        flag @ LinuxSeccompFilterFlag::SeccompFilterFlagWaitKillableRecv => {
-            Err(SeccompError::Flag { flag: *flag })
-        }
-    })
 }
 
 const fn statement(code: u16, k: u32) -> Instruction {

@@ -3,15 +3,19 @@
 //! Nothing is cached: compiling the default profile costs about as much as finding, reading and trusting a cache file
 //! would (docs/decisions/030-runtime-processes.md).
 
+mod action;
 mod arch;
 mod compile;
+mod error;
+mod notify;
 mod profile;
 #[cfg(test)]
 mod simulate;
 mod table;
 
-pub use compile::SeccompError;
 pub(crate) use compile::{Filter, compile};
+pub use error::SeccompError;
+pub(crate) use notify::{Listener, connect};
 pub use profile::default_profile;
 
 use oci_spec::runtime::LinuxSeccomp;
@@ -22,4 +26,9 @@ use oci_spec::runtime::LinuxSeccomp;
 /// A system call argument, action, flag or architecture that cannot be honoured; the error names it.
 pub fn check(seccomp: &LinuxSeccomp) -> Result<(), SeccompError> {
     compile(seccomp).map(drop)
+}
+
+/// The system calls of this processor's own architecture, by name, with their numbers.
+pub fn system_calls() -> &'static [(&'static str, u32)] {
+    table::X86_64
 }

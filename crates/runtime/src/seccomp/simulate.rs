@@ -141,8 +141,86 @@ fn the_default_profile_answers_each_call_as_its_lists_say() {
 }
 
 #[test]
-fn a_filter_that_wants_an_agent_is_refused_by_name() {
-    let notify = json!({"defaultAction": "SCMP_ACT_NOTIFY"});
-    let seccomp: LinuxSeccomp = serde_json::from_value(notify).unwrap();
-    assert!(compile(&seccomp).unwrap_err().to_string().contains("SCMP_ACT_NOTIFY"));
+fn calls_are_handed_over_only_to_an_agent_that_is_named() {
+    let read = json!({"names": ["read"], "action": "SCMP_ACT_NOTIFY"});
+    let filter = |json| compile(&serde_json::from_value(json).unwrap()).map_err(|error| error.to_string());
+    let error = filter(json!({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [read]})).unwrap_err();
+    assert!(error.contains("listenerPath"), "{error}");
+    let error = filter(json!({"defaultAction": "SCMP_ACT_NOTIFY", "listenerPath": "/x"})).unwrap_err();
+    assert!(error.contains("defaultAction"), "{error}");
+    let error = filter(json!({"defaultAction": "SCMP_ACT_ALLOW", "listenerMetadata": "x"})).unwrap_err();
+    assert!(error.contains("listenerMetadata"), "{error}");
+    let both = json!({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [read], "listenerPath": "/x",
+        "flags": ["SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV", "SECCOMP_FILTER_FLAG_LOG"]});
+    let both = filter(both).unwrap();
+    assert!(both.agent.is_some());
+    assert_eq!(both.flags, 0b10_1010);
+    assert_eq!(answer(&both.program, X86_64, 0, [0; 6]), 0x7fc0_0000);
+    // A path without calls to hand over means nothing.
+    let none = json!({"defaultAction": "SCMP_ACT_ALLOW", "listenerPath": "/x",
+        "flags": ["SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV", "SECCOMP_FILTER_FLAG_TSYNC", "SECCOMP_FILTER_FLAG_SPEC_ALLOW"]});
+    let none = filter(none).unwrap();
+    assert_eq!((none.agent.is_none(), none.flags), (true, 0b100));
+}
+
+#[test]
+fn every_action_has_its_answer_and_an_error_number_only_where_it_means_one() {
+    for (action, number, wanted) in [
+        ("SCMP_ACT_KILL", None, Some(0)),
+        ("SCMP_ACT_KILL_THREAD", None, Some(0)),
+        ("SCMP_ACT_KILL_PROCESS", None, Some(KILL)),
+        ("SCMP_ACT_TRAP", None, Some(0x0003_0000)),
+        ("SCMP_ACT_ERRNO", None, Some(ERRNO | 1)),
+        ("SCMP_ACT_ERRNO", Some(38), Some(ERRNO | 38)),
+        ("SCMP_ACT_ERRNO", Some(0), Some(ERRNO)),
+        ("SCMP_ACT_ERRNO", Some(4096), None),
+        ("SCMP_ACT_TRACE", None, Some(0x7ff0_0001)),
+        ("SCMP_ACT_TRACE", Some(0xffff), Some(0x7ff0_ffff)),
+        ("SCMP_ACT_TRACE", Some(0x1_0000), None),
+        ("SCMP_ACT_LOG", None, Some(0x7ffc_0000)),
+        ("SCMP_ACT_ALLOW", None, Some(ALLOW)),
+        ("SCMP_ACT_ALLOW", Some(1), None),
+        ("SCMP_ACT_KILL_PROCESS", Some(1), None),
+        ("SCMP_ACT_LOG", Some(1), None),
+    ] {
+        let rule = json!({"names": ["read"], "action": action, "errnoRet": number});
+        let seccomp = json!({"defaultAction": "SCMP_ACT_TRAP", "syscalls": [rule]});
+        let compiled = compile(&serde_json::from_value(seccomp).unwrap());
+        let found = compiled.as_ref().ok().map(|filter| answer(&filter.program, X86_64, 0, [0; 6]));
+        assert_eq!(found, wanted, "{action} {number:?}");
+        if wanted.is_none() {
+            assert!(compiled.unwrap_err().to_string().contains("errnoRet"));
+        }
+    }
+}
+
+#[test]
+fn the_native_architecture_is_always_in_the_filter() {
+    let rules = json!([{"names": ["read"], "action": "SCMP_ACT_ERRNO"}]);
+    let archs = json!(["SCMP_ARCH_X86", "SCMP_ARCH_X32"]);
+    let program =
+        profile(json!({"defaultAction": "SCMP_ACT_ALLOW", "architectures": archs, "syscalls": rules}));
+    for (arch, read) in [(X86_64, 0), (X86_64, 0x4000_0000), (X86, 3)] {
+        assert_eq!(answer(&program, arch, read, [0; 6]), ERRNO | 1);
+        assert_eq!(answer(&program, arch, read + 1, [0; 6]), ALLOW);
+    }
+}
+
+#[test]
+fn a_rule_is_about_at_least_one_call_and_six_arguments_at_most() {
+    let refused = |rule: serde_json::Value| {
+        let seccomp = json!({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [rule]});
+        compile(&serde_json::from_value(seccomp).unwrap()).unwrap_err().to_string()
+    };
+    assert!(refused(json!({"names": [], "action": "SCMP_ACT_ERRNO"})).contains("names"));
+    let args = json!([{"index": 6, "value": 0, "op": "SCMP_CMP_EQ"}]);
+    let error = refused(json!({"names": ["read"], "action": "SCMP_ACT_ERRNO", "args": args}));
+    assert!(error.contains("read has no argument number 6"), "{error}");
+}
+
+#[test]
+fn calls_that_no_table_knows_are_ignored() {
+    let rules = json!([{"names": ["not_a_call", "read"], "action": "SCMP_ACT_ERRNO"}]);
+    let program = profile(json!({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": rules}));
+    assert_eq!(answer(&program, X86_64, 0, [0; 6]), ERRNO | 1);
 }

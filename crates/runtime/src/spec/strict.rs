@@ -1,6 +1,8 @@
 //! A field that is set and not honoured is an error that names it: nothing is silently ignored. What is handled only
 //! in some of its values (mount options, limits, filters) is checked where it is handled.
 
+use std::path::PathBuf;
+
 use oci_spec::runtime::{Linux, Process, Spec};
 
 /// A field of the configuration that is missing or not honoured.
@@ -19,6 +21,21 @@ pub enum SpecError {
         /// Its name, from the root.
         field: &'static str,
     },
+    /// It cannot be read.
+    #[error("could not read the configuration {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// It is longer than [`super::LONGEST_BYTES`].
+    #[error("the configuration is longer than {} bytes", super::LONGEST_BYTES)]
+    TooLong,
+    /// It is not what the specification describes.
+    #[error("the configuration is not valid")]
+    Json(#[source] serde_json::Error),
     /// The specification's version is another one.
     #[error("ociVersion {version} is not 1.x")]
     Version {
@@ -29,7 +46,7 @@ pub enum SpecError {
 
 /// Checks every field of `spec` that is not looked at elsewhere.
 pub(crate) fn check(spec: &Spec) -> Result<(), SpecError> {
-    if !spec.version().starts_with("1.") {
+    if !is_version_1(spec.version()) {
         return Err(SpecError::Version { version: spec.version().clone() });
     }
     refuse(spec.solaris().is_some(), "solaris")?;
@@ -38,48 +55,33 @@ pub(crate) fn check(spec: &Spec) -> Result<(), SpecError> {
     refuse(spec.zos().is_some(), "zos")?;
     refuse(any(spec.uid_mappings().as_deref()), "uidMappings")?;
     refuse(any(spec.gid_mappings().as_deref()), "gidMappings")?;
-    if let Some(hooks) = spec.hooks() {
-        #[allow(deprecated, reason = "the specification still has it, so a configuration may")]
-        let prestart = hooks.prestart();
-        refuse(any(prestart.as_deref()), "hooks.prestart")?;
-        refuse(any(hooks.create_runtime().as_deref()), "hooks.createRuntime")?;
-        refuse(any(hooks.create_container().as_deref()), "hooks.createContainer")?;
-        refuse(any(hooks.start_container().as_deref()), "hooks.startContainer")?;
-        refuse(any(hooks.poststart().as_deref()), "hooks.poststart")?;
-        refuse(any(hooks.poststop().as_deref()), "hooks.poststop")?;
-    }
-    for mount in spec.mounts().iter().flatten() {
-        refuse(any(mount.uid_mappings().as_deref()), "mounts[].uidMappings")?;
-        refuse(any(mount.gid_mappings().as_deref()), "mounts[].gidMappings")?;
-    }
     check_process(spec.process().as_ref().ok_or(SpecError::Missing { field: "process" })?)?;
     check_linux(spec.linux().as_ref().ok_or(SpecError::Missing { field: "linux" })?)
+}
+
+/// Whether it is a version 1 as semver.org writes versions: config.md, "Specification version".
+fn is_version_1(version: &str) -> bool {
+    let core = version.split(['-', '+']).next().unwrap_or_default();
+    let numbers: Vec<&str> = core.split('.').collect();
+    let is_number = |number: &&str| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+    matches!(numbers[..], ["1", _, _]) && numbers.iter().all(is_number)
 }
 
 /// Checks a process, the container's own or one to be executed in it.
 pub(crate) fn check_process(process: &Process) -> Result<(), SpecError> {
     let set = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
     refuse(set(process.command_line()), "process.commandLine")?;
-    refuse(set(process.user().username()), "process.user.username")?;
-    refuse(set(process.apparmor_profile()), "process.apparmorProfile")?;
-    refuse(set(process.selinux_label()), "process.selinuxLabel")?;
-    refuse(process.scheduler().is_some(), "process.scheduler")?;
-    refuse(process.exec_cpu_affinity().is_some(), "process.execCPUAffinity")
+    refuse(set(process.user().username()), "process.user.username")
 }
 
 fn check_linux(linux: &Linux) -> Result<(), SpecError> {
-    refuse(any(linux.uid_mappings().as_deref()), "linux.uidMappings")?;
-    refuse(any(linux.gid_mappings().as_deref()), "linux.gidMappings")?;
     refuse(linux.net_devices().as_ref().is_some_and(|devices| !devices.is_empty()), "linux.netDevices")?;
-    refuse(linux.mount_label().as_ref().is_some_and(|label| !label.is_empty()), "linux.mountLabel")?;
     refuse(linux.intel_rdt().is_some(), "linux.intelRdt")?;
-    refuse(linux.memory_policy().is_some(), "linux.memoryPolicy")?;
-    refuse(linux.time_offsets().as_ref().is_some_and(|offsets| !offsets.is_empty()), "linux.timeOffsets")?;
     let flags = linux.personality().as_ref().and_then(|personality| personality.flags().as_deref());
     refuse(any(flags), "linux.personality.flags")
 }
 
-fn refuse(set: bool, field: &'static str) -> Result<(), SpecError> {
+pub(super) fn refuse(set: bool, field: &'static str) -> Result<(), SpecError> {
     if set { Err(SpecError::Unsupported { field }) } else { Ok(()) }
 }
 
@@ -108,7 +110,13 @@ mod tests {
     #[test]
     fn another_major_version_is_refused() {
         let mut spec = default_spec();
-        spec.set_version("2.0.0".to_owned());
-        assert!(matches!(check(&spec), Err(SpecError::Version { .. })));
+        for version in ["2.0.0", "1.", "1.2", "1.x.0", "", "10.0.0", "1.0.0.0", "-1.0.0"] {
+            spec.set_version(version.to_owned());
+            assert!(matches!(check(&spec), Err(SpecError::Version { .. })), "{version}");
+        }
+        for version in ["1.0.0", "1.0.2-dev", "1.3.0-rc.1+build"] {
+            spec.set_version(version.to_owned());
+            check(&spec).unwrap();
+        }
     }
 }

@@ -42,18 +42,26 @@ pub(crate) enum Side {
 /// The caller must have no other thread: then the child may use everything that its parent could, the allocator
 /// included, since no lock can be held by a thread that no longer exists. [`crate::threads`] checks that.
 pub(crate) fn fork_into(flags: u64, cgroup: Option<BorrowedFd<'_>>) -> rustix::io::Result<Side> {
-    let mut pidfd: libc::c_int = -1;
-    let mut args = CloneArgs {
-        flags: flags | const_flag(libc::CLONE_PIDFD),
-        pidfd: (&raw mut pidfd).addr() as u64,
-        exit_signal: u64::from(libc::SIGCHLD.unsigned_abs()),
-        ..CloneArgs::default()
-    };
+    let mut args =
+        CloneArgs { flags, exit_signal: u64::from(libc::SIGCHLD.unsigned_abs()), ..CloneArgs::default() };
     if let Some(cgroup) = cgroup {
         // Defined in linux/sched.h; libc has it as an i32 that does not hold it.
         args.flags |= 0x2_0000_0000;
         args.cgroup = u64::from(cgroup.as_raw_fd().unsigned_abs());
     }
+    fork(args)
+}
+
+/// As [`fork_into`], but the new process is a child of the caller's parent: its sibling (`CLONE_PARENT`).
+pub(crate) fn fork_sibling(flags: u64) -> rustix::io::Result<Side> {
+    // The signal at its end is the caller's own: clone3 wants none named beside CLONE_PARENT.
+    fork(CloneArgs { flags: flags | const_flag(libc::CLONE_PARENT), ..CloneArgs::default() })
+}
+
+fn fork(mut args: CloneArgs) -> rustix::io::Result<Side> {
+    let mut pidfd: libc::c_int = -1;
+    args.flags |= const_flag(libc::CLONE_PIDFD);
+    args.pidfd = (&raw mut pidfd).addr() as u64;
     // SAFETY: without CLONE_VM the child has its own copy of the memory, so this is fork: both sides return here on
     // their own stack (stack is 0). `args` and `pidfd` outlive the call and have the size that is passed.
     let result = unsafe { libc::syscall(libc::SYS_clone3, &raw mut args, size_of::<CloneArgs>()) };
@@ -71,10 +79,4 @@ pub(crate) fn fork_into(flags: u64, cgroup: Option<BorrowedFd<'_>>) -> rustix::i
 /// A `CLONE_*` constant as the flag word has it.
 pub(crate) const fn const_flag(flag: libc::c_int) -> u64 {
     flag.cast_unsigned() as u64
-}
-
-/// Makes a new cgroup namespace with the calling process's group as its root: unshare(2), Linux 4.6.
-pub(crate) fn unshare_cgroup() -> rustix::io::Result<()> {
-    // SAFETY: a cgroup namespace only changes how group names read; descriptors and memory are untouched.
-    checked(unsafe { libc::unshare(libc::CLONE_NEWCGROUP) }.into()).map(drop)
 }

@@ -70,3 +70,11 @@ pub(crate) fn set_io_priority(value: i32) -> rustix::io::Result<()> {
     // SAFETY: takes numbers and touches no memory of ours.
     checked(unsafe { libc::syscall(libc::SYS_ioprio_set, WHO_PROCESS, 0, value) }).map(drop)
 }
+
+/// Makes `command` close everything but its standard streams when it is executed: what a caller of ours forgot to mark
+/// close-on-exec must not reach it.
+pub(crate) fn close_descriptors_on_exec(command: &mut std::process::Command) {
+    use std::os::unix::process::CommandExt;
+    // SAFETY: between fork and exec only one system call is made, which marks descriptors and allocates nothing.
+    unsafe { command.pre_exec(|| Ok(super::fds::close_on_exec_from(3)?)) };
+}

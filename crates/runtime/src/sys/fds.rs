@@ -21,12 +21,25 @@ pub(crate) fn close_on_exec_from(first: RawFd) -> rustix::io::Result<()> {
     checked(unsafe { libc::syscall(libc::SYS_close_range, first, libc::c_uint::MAX, CLOEXEC) }).map(drop)
 }
 
-/// Closes the descriptors from `first` to `last`: close_range(2), Linux 5.9.
+/// Closes every descriptor from `first` on, but for those in `kept`, which is in order: close_range(2), Linux 5.9.
 ///
-/// Only for a copy of a process that never returns to where those descriptors are owned.
-pub(crate) fn close_range(first: RawFd, last: RawFd) -> rustix::io::Result<()> {
-    // SAFETY: takes numbers. The caller is a copy of the process whose owners of these numbers never run again.
-    checked(unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) }).map(drop)
+/// For a process that goes on to execute another program or to end, and never touches again what it owned.
+pub(crate) fn close_from_but(first: RawFd, kept: &[RawFd]) -> rustix::io::Result<()> {
+    let close = |from: RawFd, to: libc::c_uint| {
+        if from.unsigned_abs() > to {
+            return Ok(());
+        }
+        // SAFETY: the caller uses none of them any more, so nothing that is owned is used after it is closed.
+        checked(unsafe { libc::syscall(libc::SYS_close_range, from, to, 0) }).map(drop)
+    };
+    let mut from = first;
+    for number in kept {
+        if *number > from {
+            close(from, (number - 1).unsigned_abs())?;
+        }
+        from = from.max(number + 1);
+    }
+    close(from, libc::c_uint::MAX)
 }
 
 /// Takes a descriptor over from the owner that it has in this process's parent.

@@ -4,8 +4,12 @@ pub(crate) mod bpf;
 pub(crate) mod clone;
 pub(crate) mod exec;
 pub(crate) mod fds;
+pub(crate) mod landlock;
 pub(crate) mod mount;
+pub(crate) mod namespace;
+pub(crate) mod scheduler;
 pub(crate) mod seccomp;
+pub(crate) mod shared;
 pub(crate) mod signals;
 
 use rustix::io::Errno;

@@ -122,6 +122,19 @@ impl Bundle {
         Outcome::of(&self.bare(words).output().unwrap())
     }
 
+    /// A verb in the bundle's directory, after the configuration was written.
+    #[allow(dead_code, reason = "for the tests of the command line")]
+    pub(crate) fn try_in_bundle(&self, words: &[&str]) -> Outcome {
+        Outcome::of(&self.oci(words).output().unwrap())
+    }
+
+    /// The directory of the sandbox's cgroup that has this controller.
+    #[allow(dead_code, reason = "for the tests of the command line")]
+    pub(crate) fn controller_dir(&self, controller: &str) -> PathBuf {
+        let has = |dir: &PathBuf| dir.join(format!("{controller}.max")).exists();
+        self.cgroups().into_iter().find(has).expect("this host has no such controller")
+    }
+
     /// Executes a shell script in the running sandbox.
     pub(crate) fn exec(&self, script: &str) -> Outcome {
         self.try_verb(&["exec", &self.id, "sh", "-c", script])
@@ -171,7 +184,7 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
-    fn of(output: &Output) -> Self {
+    pub(crate) fn of(output: &Output) -> Self {
         Self {
             code: output.status.code().unwrap_or(-1),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),

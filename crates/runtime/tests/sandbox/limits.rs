@@ -30,7 +30,7 @@ fn limits_are_what_was_asked() {
             "/linux/resources/cpu",
             json!({"quota": 50_000, "period": 100_000, "shares": 512, "cpus": "0"}),
         );
-    let (quota, shares) = if is_v2() { ("50000 100000", "20") } else { ("50000", "512") };
+    let (quota, shares) = if is_v2() { ("50000 100000", "59") } else { ("50000", "512") };
     assert_eq!(bundle.stdout(), format!("67108864\n50\n{quota}\n{shares}\n0\n"));
 }
 
@@ -66,4 +66,150 @@ fn the_group_is_gone_after_the_run() {
     bundle.stdout();
     assert!(bundle.cgroups().is_empty());
     assert!(!bundle.state_dir().exists());
+}
+
+/// The file of a controller in a running sandbox's group, on the host.
+fn host_file(bundle: &Bundle, v1: &str, v2: &str) -> String {
+    let (controller, file) = v1.split_once('/').unwrap();
+    let dirs = bundle.cgroups();
+    let dir = if is_v2() {
+        dirs.first()
+    } else {
+        dirs.iter().find(|dir| dir.starts_with(format!("/sys/fs/cgroup/{controller}")))
+    };
+    let path = dir.unwrap().join(if is_v2() { v2 } else { file });
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path:?}: {error}")).trim().to_owned()
+}
+
+#[test]
+fn an_update_changes_what_it_names_and_leaves_the_rest() {
+    let bundle = Bundle::sh("sleep 60")
+        .with("/linux/resources/memory", json!({"limit": 67_108_864, "swap": 67_108_864}))
+        .with("/linux/resources/cpu", json!({"quota": 50_000, "period": 100_000, "shares": 1024}));
+    bundle.start();
+    let update = |resources: serde_json::Value| {
+        let path = bundle.dir.path().join("resources.json");
+        std::fs::write(&path, resources.to_string()).unwrap();
+        bundle.try_verb(&["update", "--resources", path.to_str().unwrap(), &bundle.id])
+    };
+    // Up and down: each time another file has to come first.
+    for mib in [128_u64, 32, 64] {
+        let bytes = mib << 20;
+        let outcome = update(json!({"memory": {"limit": bytes, "swap": bytes}}));
+        assert_eq!(outcome.code, 0, "{outcome:?}");
+        assert_eq!(host_file(&bundle, "memory/memory.limit_in_bytes", "memory.max"), bytes.to_string());
+    }
+    for (cpu, v1_quota, v1_period, v2) in [
+        (json!({"period": 200_000}), "50000", "200000", "50000 200000"),
+        (json!({"quota": 20_000}), "20000", "200000", "20000 200000"),
+        (json!({"quota": -1}), "-1", "200000", "max 200000"),
+    ] {
+        let outcome = update(json!({"cpu": cpu}));
+        assert_eq!(outcome.code, 0, "{outcome:?}");
+        if is_v2() {
+            assert_eq!(host_file(&bundle, "cpu/", "cpu.max"), v2);
+        } else {
+            assert_eq!(host_file(&bundle, "cpu/cpu.cfs_quota_us", ""), v1_quota);
+            assert_eq!(host_file(&bundle, "cpu/cpu.cfs_period_us", ""), v1_period);
+        }
+    }
+    let weight = host_file(&bundle, "cpu/cpu.shares", "cpu.weight");
+    assert_eq!(weight, if is_v2() { "100" } else { "1024" });
+    let outcome = update(json!({"memory": {"limit": 4096, "swap": 4096, "checkBeforeUpdate": true}}));
+    assert_ne!(outcome.code, 0);
+    assert!(outcome.stderr.contains("linux.resources.memory"), "{outcome:?}");
+    assert_eq!(bundle.status(), "running");
+}
+
+#[test]
+fn device_rules_hold_and_an_update_replaces_them() {
+    let every = serde_json::to_value(gaufre_runtime::available_capabilities()).unwrap();
+    let bundle = Bundle::sh("sleep 60")
+        .with("/process/capabilities", json!({"bounding": every, "permitted": every, "effective": every}))
+        .with("/linux/seccomp", serde_json::Value::Null);
+    bundle.start();
+    let mut open = |number: &str| {
+        let script =
+            format!("mknod /tmp/{number} c 1 {number}; dd if=/tmp/{number} count=0 2>&1 && echo allowed");
+        bundle.exec(&script).stdout.contains("allowed")
+    };
+    // The container's own full device, the host's messages and memory: any node can be made, not any opened.
+    assert_eq!(["7", "11", "1"].map(&mut open), [true, false, false]);
+    for (rules, allowed) in [
+        (
+            json!([{"allow": false, "access": "rwm"}, {"allow": true, "type": "c", "major": 1, "minor": 11, "access": "r"}]),
+            true,
+        ),
+        (json!([{"allow": false, "access": "rwm"}]), false),
+    ] {
+        let path = bundle.dir.path().join("resources.json");
+        std::fs::write(&path, json!({"devices": rules}).to_string()).unwrap();
+        bundle.must(&["update", "--resources", path.to_str().unwrap(), &bundle.id]);
+        // Were the rules from before in force beside the new ones, the narrower would win.
+        assert_eq!(["7", "11", "1"].map(&mut open), [true, allowed, false]);
+    }
+}
+
+#[test]
+fn statistics_are_those_of_the_group() {
+    let bundle = Bundle::sh("while :; do :; done")
+        .with("/linux/resources/memory", json!({"limit": 67_108_864}))
+        .with("/linux/resources/pids", json!({"limit": 50}))
+        .with("/linux/resources/cpu", json!({"quota": 90_000, "period": 100_000}));
+    bundle.start();
+    let stats = || {
+        let event: serde_json::Value =
+            serde_json::from_str(&bundle.must(&["events", "--stats", &bundle.id])).unwrap();
+        event["data"].clone()
+    };
+    crate::bundle::eventually("a period has passed", || {
+        stats()["cpu"]["throttling"]["periods"].as_u64() > Some(0)
+    });
+    let stats = stats();
+    assert_eq!(stats["memory"]["usage"]["limit"], 67_108_864, "{stats}");
+    assert!(stats["memory"]["usage"]["usage"].as_u64() > Some(0), "{stats}");
+    assert!(stats["memory"]["raw"].as_object().is_some_and(|raw| raw.len() > 10), "{stats}");
+    assert_eq!(stats["pids"]["limit"], 50);
+    assert!(stats["pids"]["current"].as_u64() > Some(0));
+    assert!(stats["cpu"]["usage"]["total"].as_u64() > Some(0), "{stats}");
+}
+
+#[test]
+fn a_field_that_this_host_cannot_honour_is_named_and_leaves_nothing() {
+    let mut refused = vec![
+        ("memory", json!({"kernel": 1 << 20}), "memory.kernel"),
+        ("memory", json!({"useHierarchy": false}), "memory.useHierarchy"),
+        ("memory", json!({"swappiness": 101}), "memory.swappiness"),
+        ("blockIO", json!({"leafWeight": 10}), "blockIO.leafWeight"),
+        ("hugepageLimits", json!([{"pageSize": "3MB", "limit": 1}]), "hugepageLimits"),
+        ("rdma", json!({"mlx5_1": {"hcaHandles": 3}}), "rdma"),
+    ];
+    if is_v2() {
+        refused.extend([
+            ("memory", json!({"swappiness": 10}), "memory.swappiness"),
+            ("memory", json!({"disableOOMKiller": true}), "memory.disableOOMKiller"),
+            ("memory", json!({"limit": 1 << 20, "swap": 1 << 19}), "memory.swap"),
+            ("cpu", json!({"realtimeRuntime": 1000}), "cpu.realtimeRuntime"),
+            ("network", json!({"classID": 5}), "network.classID"),
+            ("unified", json!({"coffee.max": "1"}), "unified.coffee.max"),
+            ("unified", json!({"../memory.max": "1"}), "unified.../memory.max"),
+        ]);
+    } else {
+        refused.push(("unified", json!({"memory.high": "1"}), "unified.memory.high"));
+    }
+    for (key, value, field) in refused {
+        let error = Bundle::sh("true").with(&format!("/linux/resources/{key}"), value).failure();
+        assert!(error.contains(&format!("linux.resources.{field}")), "{error}");
+    }
+}
+
+#[test]
+fn files_of_the_unified_hierarchy_are_written_by_name() {
+    if !is_v2() {
+        // Refused there, as the test before says.
+        return;
+    }
+    let bundle = Bundle::sh("cat /sys/fs/cgroup/memory.high /sys/fs/cgroup/memory.oom.group")
+        .with("/linux/resources/unified", json!({"memory.high": "33554432", "memory.oom.group": "1"}));
+    assert_eq!(bundle.stdout(), "33554432\n1\n");
 }

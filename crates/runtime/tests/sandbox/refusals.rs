@@ -11,8 +11,13 @@ fn fields_that_are_not_honoured_are_named() {
         ("/process/selinuxLabel", json!("x"), "process.selinuxLabel"),
         ("/linux/mountLabel", json!("x"), "linux.mountLabel"),
         ("/linux/intelRdt", json!({"closID": "x"}), "linux.intelRdt"),
-        ("/hooks", json!({"poststop": [{"path": "/bin/true"}]}), "hooks.poststop"),
-        ("/linux/uidMappings", json!([{"hostID": 0, "containerID": 0, "size": 1}]), "linux.uidMappings"),
+        ("/linux/netDevices", json!({"eth0": {}}), "linux.netDevices"),
+        ("/linux/uidMappings", json!([{"hostID": 0, "containerID": 0, "size": 1}]), "uidMappings"),
+        ("/linux/timeOffsets", json!({"monotonic": {"secs": 1}}), "linux.timeOffsets"),
+        ("/process/scheduler", json!({"policy": "SCHED_ISO"}), "process.scheduler"),
+        ("/process/execCPUAffinity", json!({"initial": "x"}), "execCPUAffinity"),
+        ("/linux/memoryPolicy", json!({"mode": "MPOL_BIND", "nodes": "x"}), "linux.memoryPolicy"),
+        ("/process/commandLine", json!("x"), "process.commandLine"),
         ("/linux/rootfsPropagation", json!("sideways"), "sideways"),
         ("/process/cwd", json!("relative"), "process.cwd"),
         ("/process/args", json!([]), "process.args"),
@@ -27,9 +32,9 @@ fn fields_that_are_not_honoured_are_named() {
 
 #[test]
 fn a_mount_option_that_is_not_honoured_is_named() {
-    let mount = json!({"destination": "/x", "type": "tmpfs", "source": "x", "options": ["tmpcopyup"]});
+    let mount = json!({"destination": "/x", "type": "tmpfs", "source": "x", "options": ["copy-symlink"]});
     let error = Bundle::sh("true").mount(mount).failure();
-    assert!(error.contains("tmpcopyup") && error.contains("/x"), "{error}");
+    assert!(error.contains("copy-symlink") && error.contains("/x"), "{error}");
 }
 
 #[test]

@@ -1,29 +1,36 @@
-//! The OCI runtime's command line: a thin face on the library.
+//! The OCI runtime's command line, as conmon, containerd's runc shim, Docker and CRI-O drive it: a thin face on the
+//! library.
 
 mod args;
-mod relay;
+mod command;
+mod console;
+mod fds;
+mod foreground;
+mod global;
+mod log;
+mod making;
+mod report;
+mod signal_names;
 mod verbs;
 
 use std::process::ExitCode;
 
+use report::Report;
+
 fn main() -> ExitCode {
-    let words: Vec<String> = std::env::args().skip(1).collect();
-    match verbs::run(&words) {
+    let words: Vec<String> = match std::env::args_os().skip(1).map(std::ffi::OsString::into_string).collect()
+    {
+        Ok(words) => words,
+        Err(word) => {
+            eprintln!("gaufre-oci: {} is not UTF-8", word.display());
+            return ExitCode::FAILURE;
+        }
+    };
+    let mut report = Report::default();
+    match command::run(&words, &mut report) {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
-            let mut text = format!("gaufre-oci: {}", failure.error);
-            let mut source = failure.error.source();
-            let mut last = failure.error.to_string();
-            while let Some(error) = source {
-                // A transparent wrapper reads the same as what it wraps.
-                if error.to_string() != last {
-                    last = error.to_string();
-                    text.push_str(": ");
-                    text.push_str(&last);
-                }
-                source = error.source();
-            }
-            eprintln!("{text}");
+            report.failure(&*failure.error);
             ExitCode::from(failure.code)
         }
     }

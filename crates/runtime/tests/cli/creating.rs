@@ -1,0 +1,177 @@
+//! create and run: their options, and what is left when they are cut off.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
+use serde_json::json;
+
+use crate::bundle::{Bundle, eventually};
+
+#[test]
+fn the_terminal_of_a_created_container_goes_through_the_console_socket() {
+    let bundle = Bundle::sh("read line; echo got $line").with("/process/terminal", json!(true));
+    let path = bundle.dir.path().join("console.sock");
+    let listener = UnixListener::bind(&path).unwrap();
+    let (mut reader, writer) = std::io::pipe().unwrap();
+    let mut command = bundle.oci(&["create", "--console-socket", path.to_str().unwrap(), &bundle.id]);
+    let mut create = command.stdout(writer.try_clone().unwrap()).stderr(writer).spawn().unwrap();
+    // It holds the writing ends as well.
+    drop(command);
+    let master = receive_fd(&listener);
+    assert!(create.wait().unwrap().success());
+    // containerd's shim reads to the end before it starts the container.
+    assert_eq!(
+        reader.read_to_string(&mut String::new()).unwrap(),
+        0,
+        "the container keeps its creator's streams"
+    );
+    bundle.must(&["start", &bundle.id]);
+    let mut master = fs::File::from(master);
+    master.write_all(b"waffles\n").unwrap();
+    let mut text = Vec::new();
+    // The other side's end is an error on a terminal.
+    let _ = master.read_to_end(&mut text);
+    assert!(String::from_utf8_lossy(&text).contains("got waffles"));
+}
+
+fn receive_fd(listener: &UnixListener) -> OwnedFd {
+    let (stream, _) = listener.accept().unwrap();
+    let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let mut bytes = [0; 64];
+    let received =
+        recvmsg(&stream, &mut [std::io::IoSliceMut::new(&mut bytes)], &mut control, RecvFlags::empty())
+            .unwrap();
+    assert!(received.bytes > 0, "a stream carries descriptors beside data only");
+    control
+        .drain()
+        .find_map(|message| match message {
+            RecvAncillaryMessage::ScmRights(mut fds) => fds.next(),
+            _ => None,
+        })
+        .unwrap()
+}
+
+#[test]
+fn a_terminal_and_a_console_socket_go_together() {
+    let plain = Bundle::sh("true");
+    let outcome = plain.try_in_bundle(&["create", "--console-socket", "/x", &plain.id]);
+    assert!(outcome.code == 1 && outcome.stderr.contains("--console-socket"), "{outcome:?}");
+    let terminal = Bundle::sh("true").with("/process/terminal", json!(true));
+    for words in [&["create", &terminal.id][..], &["run", "-d", &terminal.id]] {
+        let outcome = terminal.try_in_bundle(words);
+        assert!(outcome.code == 1 && outcome.stderr.contains("--console-socket"), "{outcome:?}");
+    }
+    assert!(!terminal.state_dir().exists());
+}
+
+#[test]
+fn what_cannot_be_delivered_leaves_nothing() {
+    let bundle = Bundle::sh("true");
+    let outcome = bundle.try_in_bundle(&["create", "--pid-file", "/no/such/dir/pid", &bundle.id]);
+    assert!(outcome.code == 1 && outcome.stderr.contains("/no/such/dir/pid"), "{outcome:?}");
+    assert!(!bundle.state_dir().exists() && bundle.cgroups().is_empty());
+}
+
+#[test]
+fn the_pid_file_names_the_first_process() {
+    let bundle = Bundle::sh("sleep 60");
+    let file = bundle.dir.path().join("pid");
+    let words = ["run", "--detach", "--pid-file", file.to_str().unwrap(), &bundle.id];
+    assert!(bundle.oci(&words).stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap().success());
+    assert_eq!(fs::read_to_string(file).unwrap(), bundle.pid().to_string());
+    assert_eq!(bundle.status(), "running");
+}
+
+#[test]
+fn what_is_kept_is_not_deleted() {
+    let bundle = Bundle::sh("exit 3");
+    assert_eq!(bundle.try_in_bundle(&["run", "--keep", &bundle.id]).code, 3);
+    assert_eq!(bundle.status(), "stopped");
+    bundle.must(&["delete", &bundle.id]);
+}
+
+#[test]
+fn a_container_runs_without_pivot_and_without_a_cgroup() {
+    let bundle = Bundle::sh("ls /; cat /proc/self/cgroup > /dev/null");
+    let outcome =
+        bundle.try_in_bundle(&["run", "--no-pivot", "--no-new-keyring", "--no-subreaper", &bundle.id]);
+    assert!(outcome.code == 0 && outcome.stdout.contains("bin"), "{outcome:?}");
+    let mut bundle = Bundle::sh("sleep 60");
+    bundle.spec["linux"].as_object_mut().unwrap().remove("resources");
+    let words = ["--cgroup-manager", "disabled", "run", "-d", &bundle.id];
+    assert!(bundle.oci(&words).stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap().success());
+    assert_eq!(bundle.status(), "running");
+    assert!(bundle.cgroups().is_empty());
+    assert_eq!(bundle.must(&["exec", &bundle.id, "echo", "in"]), "in\n");
+    bundle.must(&["delete", "--force", &bundle.id]);
+}
+
+#[test]
+fn a_state_below_a_long_path_works() {
+    let bundle = Bundle::sh("sleep 60");
+    let root = bundle.dir.path().join("a-long-name-".repeat(8));
+    let root = root.to_str().unwrap();
+    let run = |words: &[&str]| {
+        let runtime = bundle.oci(&[]).get_program().to_owned();
+        let mut command = Command::new(runtime);
+        command.args(["--root", root]).args(words).current_dir(bundle.dir.path());
+        let status = command.stdin(Stdio::null()).stdout(Stdio::null()).status().unwrap();
+        assert!(status.success(), "{words:?}");
+    };
+    run(&["create", &bundle.id]);
+    run(&["start", &bundle.id]);
+    run(&["delete", "--force", &bundle.id]);
+    assert!(!Path::new(root).join(&bundle.id).exists());
+}
+
+#[test]
+fn a_runtime_killed_while_it_creates_leaves_what_delete_cleans() {
+    for step in 0..40 {
+        let bundle = Bundle::sh("sleep 60");
+        let mut command = bundle.oci(&["create", &bundle.id]);
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let started = std::time::Instant::now();
+        while started.elapsed() < std::time::Duration::from_micros(250 * step) {
+            std::hint::spin_loop();
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        if bundle.state_dir().join("state.json").exists() {
+            // Whoever died has ended for good: nothing waits for a runtime that is gone.
+            eventually("it is created or stopped", || {
+                matches!(bundle.status().as_str(), "created" | "stopped")
+            });
+            bundle.must(&["delete", &bundle.id]);
+        } else if bundle.state_dir().exists() {
+            bundle.must(&["delete", "--force", &bundle.id]);
+        }
+        assert!(!bundle.state_dir().exists());
+        assert!(bundle.cgroups().is_empty(), "killed after {step} steps: {:?}", bundle.cgroups());
+    }
+}
+
+#[test]
+fn a_start_cut_off_leaves_the_right_status() {
+    for step in 0..20 {
+        let bundle = Bundle::sh("echo > /started; sleep 60");
+        bundle.create();
+        let mut child = bundle.oci(&["start", &bundle.id]).stderr(Stdio::null()).spawn().unwrap();
+        let started = std::time::Instant::now();
+        while started.elapsed() < std::time::Duration::from_micros(100 * step) {
+            std::hint::spin_loop();
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        if bundle.status() == "created" {
+            bundle.must(&["start", &bundle.id]);
+        }
+        eventually("it has started", || bundle.rootfs().join("started").exists());
+        assert_eq!(bundle.status(), "running");
+    }
+}

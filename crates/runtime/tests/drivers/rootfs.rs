@@ -1,0 +1,24 @@
+//! A root file system of busybox alone.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+const APPLETS: &str = "sh sleep true cat echo tty stty kill id";
+
+pub(crate) fn make(rootfs: &Path) {
+    for name in ["bin", "proc", "sys", "dev", "etc", "tmp", "run"] {
+        fs::create_dir_all(rootfs.join(name)).unwrap();
+    }
+    let busybox = std::env::var("GAUFRE_BUSYBOX").unwrap_or("/bin/busybox".into());
+    fs::copy(&busybox, rootfs.join("bin/busybox"))
+        .expect("a static busybox is needed (package busybox-static)");
+    for applet in APPLETS.split_whitespace() {
+        symlink("busybox", rootfs.join("bin").join(applet)).unwrap();
+    }
+}
+
+/// The runtime under test.
+pub(crate) fn runtime() -> String {
+    std::env::var("GAUFRE_OCI").unwrap_or(env!("CARGO_BIN_EXE_gaufre-oci").into())
+}
