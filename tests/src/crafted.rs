@@ -107,7 +107,7 @@ impl Crafted {
     ///
     /// If tar(1) cannot pack it.
     #[must_use]
-    pub fn layer(mut self, fill: impl FnOnce(&Path)) -> Self {
+    pub fn layer(self, fill: impl FnOnce(&Path)) -> Self {
         let (tree, archive) = (self.dir.path().join("tree"), self.dir.path().join("layer.tar"));
         fs::create_dir(&tree).expect("a folder");
         // It becomes the root directory of the container.
@@ -122,7 +122,13 @@ impl Crafted {
         let bytes = fs::read(&archive).expect("the archive");
         fs::remove_dir_all(&tree).expect("the folder goes");
         fs::remove_file(&archive).expect("the archive goes");
-        let descriptor = self.blob("application/vnd.oci.image.layer.v1.tar", &bytes);
+        self.archive(&bytes)
+    }
+
+    /// Adds a layer that is this tar archive, whatever is in it.
+    #[must_use]
+    pub fn archive(mut self, bytes: &[u8]) -> Self {
+        let descriptor = self.blob("application/vnd.oci.image.layer.v1.tar", bytes);
         let diff_ids = self.config["rootfs"]["diff_ids"].as_array_mut().expect("diff IDs");
         diff_ids.push(descriptor["digest"].clone());
         self.layers.push(descriptor);
