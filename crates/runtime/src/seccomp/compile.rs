@@ -4,8 +4,6 @@
 //! hundredth call costs about eight comparisons. Neighbours with the same answer share one leaf. Every leaf ends in a
 //! return, so code is only ever put one after another and no jump leads backwards.
 
-use std::collections::BTreeMap;
-
 use oci_spec::runtime::{LinuxSeccomp, LinuxSeccompArg, LinuxSeccompOperator, LinuxSyscall};
 
 use super::action::{action, flags, notifies};
@@ -117,54 +115,89 @@ fn for_audit_arch(
     Ok(code)
 }
 
-/// The rules of one call, in the order of the configuration.
-type Rules<'a> = BTreeMap<u32, Vec<&'a LinuxSyscall>>;
-
 fn search_tree(seccomp: &LinuxSeccomp, convention: &Convention, default: u32) -> Result<Code, SeccompError> {
-    let mut rules = Rules::new();
-    for rule in seccomp.syscalls().iter().flatten() {
+    // By number, and for each number in the order of the configuration.
+    let mut rules: Vec<(u32, usize, &LinuxSyscall)> = Vec::with_capacity(convention.calls.len());
+    for (order, rule) in seccomp.syscalls().iter().flatten().enumerate() {
         check_rule(rule)?;
-        for number in rule.names().iter().filter_map(|name| table::number(convention.calls, name)) {
-            rules.entry(number | convention.mark).or_default().push(rule);
+        let numbers = rule.names().iter().filter_map(|name| table::number(convention.calls, name));
+        rules.extend(numbers.map(|number| (number | convention.mark, order, rule)));
+    }
+    rules.sort_unstable_by_key(|(number, order, _)| (*number, *order));
+    // Leaves by the first number they answer for, up to the next leaf.
+    let mut leaves: Vec<(u32, Leaf)> = Vec::with_capacity(rules.len());
+    leaves.push((convention.mark, Leaf::Answer(default)));
+    for call in rules.chunk_by(|(one, ..), (other, ..)| one == other) {
+        let Some((number, ..)) = call.first() else { continue };
+        push_leaf(&mut leaves, *number, leaf(call, default)?);
+        push_leaf(&mut leaves, number + 1, Leaf::Answer(default));
+    }
+    let mut code = Code::with_capacity(2 * leaves.len());
+    emit(&leaves, &mut code);
+    Ok(code)
+}
+
+/// The end of the search for a number.
+#[derive(Debug, PartialEq, Eq)]
+enum Leaf {
+    /// The same, whatever the arguments.
+    Answer(u32),
+    Code(Code),
+}
+
+impl Leaf {
+    fn len(&self) -> usize {
+        match self {
+            Self::Answer(_) => 1,
+            Self::Code(code) => code.len(),
         }
     }
-    // Leaves by the first number they answer for, up to the next leaf.
-    let mut leaves: Vec<(u32, Code)> = vec![(convention.mark, vec![statement(RETURN, default)])];
-    for (number, rules) in rules {
-        let code = leaf(&rules, default)?;
-        push_leaf(&mut leaves, number, code);
-        push_leaf(&mut leaves, number + 1, vec![statement(RETURN, default)]);
-    }
-    Ok(tree(&mut leaves))
 }
 
 /// Adds a leaf that starts at `number`; one that starts there already gives way, one with the same answer goes on.
-fn push_leaf(leaves: &mut Vec<(u32, Code)>, number: u32, code: Code) {
+fn push_leaf(leaves: &mut Vec<(u32, Leaf)>, number: u32, leaf: Leaf) {
     if leaves.last().is_some_and(|(first, _)| *first == number) {
         leaves.pop();
     }
-    if leaves.last().is_none_or(|(_, last)| *last != code) {
-        leaves.push((number, code));
+    if leaves.last().is_none_or(|(_, last)| *last != leaf) {
+        leaves.push((number, leaf));
     }
 }
 
-fn tree(leaves: &mut [(u32, Code)]) -> Code {
+/// Writes the search for a leaf: at each turn the upper half of them first, as [`either`] has it.
+fn emit(leaves: &[(u32, Leaf)], code: &mut Code) {
     match leaves {
-        [] => vec![statement(RETURN, KILL_PROCESS)],
-        [(_, code)] => std::mem::take(code),
+        [] => code.push(statement(RETURN, KILL_PROCESS)),
+        [(_, Leaf::Answer(answer))] => code.push(statement(RETURN, *answer)),
+        [(_, Leaf::Code(leaf))] => code.extend_from_slice(leaf),
         _ => {
-            let (low, high) = leaves.split_at_mut(leaves.len() / 2);
+            let (low, high) = leaves.split_at(leaves.len() / 2);
             let first = high.first().map_or(0, |(first, _)| *first);
-            either(IF_AT_LEAST, first, tree(high), tree(low))
+            code.extend(branch(IF_AT_LEAST, first, len(high)).into_iter().flatten());
+            emit(high, code);
+            emit(low, code);
+        }
+    }
+}
+
+/// How many instructions [`emit`] writes.
+fn len(leaves: &[(u32, Leaf)]) -> usize {
+    match leaves {
+        [] => 1,
+        [(_, leaf)] => leaf.len(),
+        _ => {
+            let (low, high) = leaves.split_at(leaves.len() / 2);
+            let len_high = len(high);
+            len_high + len(low) + if len_high > usize::from(u8::MAX) { 2 } else { 1 }
         }
     }
 }
 
 /// One call's answer: the first rule whose arguments all match; a rule without arguments answers where none does.
-fn leaf(rules: &[&LinuxSyscall], default: u32) -> Result<Code, SeccompError> {
+fn leaf(rules: &[(u32, usize, &LinuxSyscall)], default: u32) -> Result<Leaf, SeccompError> {
     let mut code = Code::new();
     let mut last = default;
-    for rule in rules {
+    for (_, _, rule) in rules {
         let answer = action(rule.action(), rule.errno_ret(), "syscalls[].errnoRet")?;
         let args = rule.args().as_deref().unwrap_or_default();
         if args.is_empty() {
@@ -185,8 +218,11 @@ fn leaf(rules: &[&LinuxSyscall], default: u32) -> Result<Code, SeccompError> {
             code.extend(block);
         }
     }
+    if code.is_empty() {
+        return Ok(Leaf::Answer(last));
+    }
     code.push(statement(RETURN, last));
-    Ok(code)
+    Ok(Leaf::Code(code))
 }
 
 /// Code that runs `then` where the condition on a 64-bit argument holds, and else what follows `then`.
@@ -262,18 +298,23 @@ fn check_rule(rule: &LinuxSyscall) -> Result<(), SeccompError> {
     }
 }
 
-/// `then` where the accumulator compares so with `k`, else `other`; with a long jump where `then` is long.
+/// `then` where the accumulator compares so with `k`, else `other`.
 fn either(comparison: u16, k: u32, then: Code, other: Code) -> Code {
-    let mut code = match u8::try_from(then.len()) {
-        Ok(len) => vec![jump(comparison, k, 0, len)],
-        Err(_) => {
-            let len = u32::try_from(then.len()).unwrap_or(u32::MAX);
-            vec![jump(comparison, k, 1, 0), statement(JUMP, len)]
-        }
-    };
+    let mut code: Code = branch(comparison, k, then.len()).into_iter().flatten().collect();
     code.extend(then);
     code.extend(other);
     code
+}
+
+/// Goes past `skipped` instructions unless the accumulator compares so with `k`; with a long jump where they are many.
+fn branch(comparison: u16, k: u32, skipped: usize) -> [Option<Instruction>; 2] {
+    match u8::try_from(skipped) {
+        Ok(short) => [Some(jump(comparison, k, 0, short)), None],
+        Err(_) => {
+            let long = u32::try_from(skipped).unwrap_or(u32::MAX);
+            [Some(jump(comparison, k, 1, 0)), Some(statement(JUMP, long))]
+        }
+    }
 }
 
 const fn statement(code: u16, k: u32) -> Instruction {

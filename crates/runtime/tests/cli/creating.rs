@@ -157,6 +157,36 @@ fn a_runtime_killed_while_it_creates_leaves_what_delete_cleans() {
 }
 
 #[test]
+fn a_runtime_killed_while_it_creates_leaves_no_process_that_nobody_knows_of() {
+    // Without a cgroup nothing but the state leads to the container's process.
+    for step in 0..30 {
+        let mut bundle = Bundle::sh("sleep 60");
+        bundle.spec["linux"].as_object_mut().unwrap().remove("resources");
+        let mut command = bundle.oci(&["--cgroup-manager", "disabled", "create", &bundle.id]);
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let started = std::time::Instant::now();
+        while started.elapsed() < std::time::Duration::from_micros(300 * step) {
+            std::hint::spin_loop();
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        if bundle.state_dir().exists() {
+            bundle.must(&["delete", "--force", &bundle.id]);
+        }
+        // Until it executes something else, a process of ours is known by our own arguments.
+        eventually("all processes have ended", || !is_in_a_command_line(&bundle.id));
+    }
+}
+
+fn is_in_a_command_line(text: &str) -> bool {
+    let processes = fs::read_dir("/proc").unwrap().flatten();
+    processes.into_iter().any(|entry| {
+        let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        String::from_utf8_lossy(&line).contains(text)
+    })
+}
+
+#[test]
 fn a_start_cut_off_leaves_the_right_status() {
     for step in 0..20 {
         let bundle = Bundle::sh("echo > /started; sleep 60");

@@ -113,3 +113,35 @@ fn a_container_that_was_only_created_takes_processes_too() {
     assert_eq!(bundle.must(&["exec", &bundle.id, "echo", "early"]), "early\n");
     assert_eq!(bundle.status(), "created");
 }
+
+#[test]
+fn a_group_below_is_entered_on_request_or_where_the_container_has_moved_to_one() {
+    // In a mount namespace of its own, with cgroup v2 only. The container's first process goes into a group below and
+    // the controllers are handed on: from then on the group itself takes no process.
+    let script = r#"
+        set -e
+        mount --make-rprivate /; umount -l /sys/fs/cgroup; mount -t cgroup2 none /sys/fs/cgroup
+        "$@" run -d "$ID" > /dev/null
+        group=/sys/fs/cgroup/gaufre/$ID
+        mkdir "$group/first" "$group/other"
+        "$@" exec --cgroup first "$ID" cat /proc/self/cgroup
+        "$@" exec "$ID" cat /proc/self/cgroup
+        "$@" exec --cgroup nosuch "$ID" true && exit 1
+        cat "$group/cgroup.procs" > "$group/first/cgroup.procs"
+        echo +hugetlb > "$group/cgroup.subtree_control"
+        "$@" exec "$ID" cat /proc/self/cgroup
+        "$@" exec --cgroup other "$ID" cat /proc/self/cgroup
+        "$@" delete --force "$ID"
+        test ! -e "$group"
+    "#;
+    let mut bundle = Bundle::sh("").with("/process/args", json!(["sleep", "60"]));
+    bundle.spec["linux"].as_object_mut().unwrap().remove("resources");
+    let runtime = bundle.oci(&[]);
+    let mut command = std::process::Command::new("unshare");
+    command.args(["--mount", "sh", "-c", script, "sh"]).arg(runtime.get_program()).args(runtime.get_args());
+    let output = command.env("ID", &bundle.id).current_dir(bundle.dir.path()).output().unwrap();
+    let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{stdout}{stderr}");
+    let groups: Vec<&str> = stdout.lines().filter_map(|line| line.strip_prefix("0::")).collect();
+    assert_eq!(groups, ["/first", "/", "/first", "/other"], "{stdout}{stderr}");
+}

@@ -71,7 +71,10 @@ fn execute(global: &Global, args: &Args) -> Outcome {
     let linux = spec.linux().as_ref().ok_or("the configuration has no linux")?;
     let detached = args.has("detach");
     let console = Console::of(args, process.terminal() == Some(true), detached)?;
-    let cgroup = args.value("cgroup").map(|wish| sub_group(&state.cgroup, wish)).transpose()?;
+    let cgroup = match args.value("cgroup") {
+        Some(wish) => sub_group(&state.cgroup, wish)?,
+        None => state.cgroup.to_join(target.pid),
+    };
     // Before there is anything that a signal could be meant for.
     let signals = if detached { None } else { Some(SignalQueue::open()?) };
     let mut created = prepare_exec(ExecRequest {
@@ -81,7 +84,7 @@ fn execute(global: &Global, args: &Args) -> Outcome {
         process: &process,
         seccomp: linux.seccomp().as_ref(),
         personality: linux.personality().as_ref(),
-        cgroup: cgroup.as_ref().unwrap_or(&state.cgroup),
+        cgroup: &cgroup,
         stdio: console.stdio(),
         preserve_fds: &preserved.borrowed(),
     })?;
