@@ -3,6 +3,7 @@
 use rustix::io::Errno;
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
+use std::path::Path;
 
 use crate::Net;
 use crate::link::{Link, Mac, mac_from};
@@ -18,6 +19,8 @@ const MAX_BRIDGES: u32 = 32;
 const MOST_ATTEMPTS: usize = 16;
 /// Among how many free networks to choose after somebody was in the way.
 const CHOICES: usize = 16;
+/// The most that an interface's alias can be: IFALIASZ of linux/if.h, with its zero.
+const MOST_ALIAS_BYTES: usize = 255;
 const USUAL_MTU: u32 = 1500;
 /// How the alias of a bridge ends that has forwarding to switch off after it.
 const WAS_OFF: &str = "; net.ipv4.ip_forward was 0";
@@ -106,8 +109,9 @@ fn set_up(
         || other_bridges(route, &bridge)?.iter().any(|other| other.alias.ends_with(WAS_OFF));
     forward(locked, network)?;
     let was_off = if network.restore_ip_forward { WAS_OFF } else { "" };
-    let alias = format!("gaufre, state in {}{was_off}", net.state.path().display());
-    // Before it is up.
+    let alias = alias(net.state.path(), was_off);
+    // Before it is up, so that at no instant somebody reaches through it what the rules keep from them.
+    build_table(net, network)?;
     sysctl::distrust(&bridge)?;
     route.configure_bridge(&bridge, link.index, &alias, network.subnet)?;
     sysctl::set_route_localnet(&bridge)?;
@@ -117,7 +121,17 @@ fn set_up(
             route.reflect(&attachment.veth)?;
         }
     }
-    build_table(net, network)
+    Ok(())
+}
+
+/// What the bridge is called for people, and how we know later that it `was_off`. Of a long path the end is shown.
+fn alias(state: &Path, was_off: &str) -> String {
+    let path = state.display().to_string();
+    let room = MOST_ALIAS_BYTES - "gaufre, state in ".len() - was_off.len();
+    let start = (0..path.len())
+        .find(|start| path.is_char_boundary(*start) && path.len() - start <= room)
+        .unwrap_or(path.len());
+    format!("gaufre, state in {}{was_off}", &path[start..])
 }
 
 /// The table with the ports of every attachment, made anew in one step.
@@ -294,4 +308,19 @@ pub(crate) fn mark(net: &Net) -> Mac {
 fn any_number() -> u32 {
     let [a, b, c, d, ..] = RandomState::new().build_hasher().finish().to_ne_bytes();
     u32::from_ne_bytes([a, b, c, d])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_alias_fits_whatever_the_path_is_and_keeps_its_end() {
+        let long = format!("/{}/net", "gö".repeat(300));
+        for (path, was_off) in [("/run/gaufre/net", ""), ("/run/gaufre/net", WAS_OFF), (&long, WAS_OFF)] {
+            let alias = alias(Path::new(path), was_off);
+            assert!(alias.len() <= MOST_ALIAS_BYTES, "{alias}");
+            assert!(alias.starts_with("gaufre, ") && alias.ends_with(&format!("/net{was_off}")), "{alias}");
+        }
+    }
 }

@@ -47,6 +47,24 @@ fn many_kills_in_the_middle_of_a_stream_leave_no_gap() {
 }
 
 #[test]
+fn a_client_that_does_not_read_holds_nobody_up_and_has_all_of_it_in_the_end() {
+    let (gaufre, image) = ready();
+    let mut run = gaufre.command();
+    // More than a pipe and a socket take, less than makes the workload wait.
+    run.args(["run", "--rm", "--name=pager", "--network=none", &image, "bash", "-c", "seq 1 70000"]);
+    let mut run = run.stdout(Stdio::piped()).spawn().unwrap();
+    let exists = || gaufre.say(&["inspect", "--type=container", "pager"]).code == 0;
+    until("the container", 10, || exists().then_some(()));
+    until("the end of the container", 10, || (!exists()).then_some(()));
+    // Longer than anybody waits for a client.
+    std::thread::sleep(Duration::from_millis(1500));
+    let mut out = String::new();
+    std::io::Read::read_to_string(&mut run.stdout.take().unwrap(), &mut out).unwrap();
+    assert_eq!(run.wait().unwrap().code(), Some(0));
+    assert_eq!(gapless(&out), 70_000);
+}
+
+#[test]
 fn a_published_port_answers_and_stays_reserved() {
     let _alone = Witness::alone();
     let (registry, gaufre) = (Registry::with_images(), Gaufre::new());

@@ -2,7 +2,7 @@
 
 use crate::attach::{ClientFrame, FrameBuffer, KeeperFrame};
 use crate::logs::Stream;
-use rustix::event::PollFlags;
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, SocketFlags, accept_with, recv, send};
 use std::collections::VecDeque;
@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 /// While a client has more than this unread, the workload's output is not read either: a slow reader slows the
 /// writer, as a pipe would, and nothing is lost or piled up.
 const UNREAD_LIMIT_BYTES: usize = 256 * 1024;
-/// How long the last frames may take to reach a client that does not read.
-const FAREWELL: Duration = Duration::from_secs(5);
+/// How long the last frames may take before clients that do not read wait behind what else is to be done.
+const FAREWELL: Duration = Duration::from_millis(500);
 
 /// All that are attached now.
 #[derive(Debug, Default)]
@@ -107,20 +107,31 @@ impl Clients {
         requests
     }
 
-    /// The last word, after everything of the run has been taken down.
+    /// The last word, after everything of the run has been taken down. Those that read have it when this returns.
     pub(super) fn tell_exit(&mut self, code: Option<i32>) {
         for client in &mut self.clients {
             client.unsent.extend(KeeperFrame::Exited { code }.encode());
         }
         let deadline = Instant::now() + FAREWELL;
-        loop {
-            self.talk(true);
-            self.clients.retain(|client| !client.unsent.is_empty());
-            if self.clients.is_empty() || Instant::now() > deadline {
-                return;
-            }
+        while self.send_rest() && Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(1));
         }
+    }
+
+    /// Stays with those that read slowly, a pager for one, until they have read all or gone.
+    pub(super) fn wait_for_slow(&mut self) {
+        while self.send_rest() {
+            let mut polled: Vec<PollFd<'_>> =
+                self.sockets(false).map(|(fd, wanted)| PollFd::from_borrowed_fd(fd, wanted)).collect();
+            let _ = poll(&mut polled, None);
+        }
+    }
+
+    /// Sends what can be sent; whether something is left to send.
+    fn send_rest(&mut self) -> bool {
+        drop(self.talk(true));
+        self.clients.retain(|client| !client.unsent.is_empty());
+        !self.clients.is_empty()
     }
 }
 

@@ -138,11 +138,12 @@ fn keep(
             clients.accept(listener.as_fd());
         }
         clients.tell_exit(exit.code);
-        drop((listener, clients));
+        drop(listener);
         if let Some(retired) = retired {
             tear_down::remove_files(retired);
         }
         sweep::sweep(dirs);
+        clients.wait_for_slow();
         return ExitCode::SUCCESS;
     }
 }

@@ -57,18 +57,14 @@ impl Serving {
             self.look_after_holder(sandbox, restarts);
         }
         let code = self.collect_status();
-        // All writers died with the workload's first process, which takes its PID namespace with it.
+        // All writers died with the workload's first process, which takes its PID namespace with it. What is left is
+        // little, so that it is taken in at once, even for clients that do not read: they hold nobody up.
         for output in &mut self.outputs {
             output.look_again();
             // More than a FIFO can hold was written after the end: by one who was handed its end and goes on for ever.
             for _ in 0..MOST_LEFT_CHUNKS {
                 if !output.take(&mut self.log, |stream, bytes| clients.output(stream, bytes)) {
                     break;
-                }
-                let patience = Instant::now() + Duration::from_secs(5);
-                while !clients.keep_up() && Instant::now() < patience {
-                    clients.talk(true);
-                    std::thread::sleep(Duration::from_millis(1));
                 }
             }
         }
