@@ -48,6 +48,8 @@ enum Verb {
     },
     /// Run the long forms of the tests that look for rare faults
     Soak {
+        /// Only these soaks: faults, races, fuzz
+        only: Vec<String>,
         /// How many times to kill a process of ours
         #[arg(long, default_value_t = 300)]
         count: usize,
@@ -108,7 +110,7 @@ fn run(verb: Verb) -> Result<ExitCode> {
         Verb::Test { kernels, no_vm } => return test::run(if no_vm { &[] } else { &kernels }),
         Verb::Peers { refresh } => peers::show(refresh)?,
         Verb::Bench { only, binary } => bench::run(&only, binary)?,
-        Verb::Soak { count, seed } => return soak::run(count, seed),
+        Verb::Soak { only, count, seed } => return soak::run(&only, count, seed),
         Verb::Vm(arguments) => return in_vm(&arguments),
     }
     Ok(ExitCode::SUCCESS)
