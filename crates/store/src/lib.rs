@@ -59,6 +59,7 @@ pub use sandbox::SandboxError;
 pub use space::NoSpace;
 pub use store::{OpenError, Store, StoreOptions};
 pub use tar::{TarError, TarFault};
+pub use tree::remove_tree;
 pub use unpack::{LayerLimits, UnpackError};
 pub use usage::{DiskUsage, InUse, Usage};
 pub use volumes::{VolumeError, VolumeRecord, Volumes};

@@ -4,12 +4,31 @@
 use std::ffi::{CStr, CString};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use rustix::fs::{AtFlags, Dir, FileType, IFlags, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
 /// How many directories are held open at once; what lies deeper is first moved to the top.
 const MAX_OPEN: usize = 48;
+
+/// Removes what is at `path`, a directory with all below it or anything else, whatever a sandbox made of it: however
+/// deep it is, and files that are immutable. No link is followed below the parent, no mount is entered. A path that is
+/// not there is no error.
+///
+/// # Errors
+/// The first thing that could not be removed; the rest has been removed as far as possible.
+pub fn remove_tree(path: &Path) -> io::Result<()> {
+    let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    match rustix::fs::open(parent, flags, Mode::empty()) {
+        Ok(parent) => remove(parent, &CString::new(name.as_bytes())?),
+        Err(Errno::NOENT) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
 
 /// Opens the directory `name` in `dir` for reading. Neither a link nor another mount is accepted.
 pub(crate) fn open_dir(dir: impl AsFd, name: impl rustix::path::Arg) -> rustix::io::Result<OwnedFd> {
@@ -117,11 +136,16 @@ fn remove_one(
 }
 
 fn move_to_top(root: &OwnedFd, dir: &OwnedFd, name: &CStr, moved: &mut u64) -> io::Result<()> {
+    let mut cleared = false;
     loop {
         let to = format!(".deep-{moved}");
         *moved += 1;
         match rustix::fs::renameat_with(dir, name, root, to.as_str(), rustix::fs::RenameFlags::NOREPLACE) {
             Err(Errno::EXIST) => {}
+            Err(Errno::PERM) if !cleared => {
+                clear_immutable(dir.as_fd(), name);
+                cleared = true;
+            }
             other => return Ok(other?),
         }
     }

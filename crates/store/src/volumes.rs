@@ -1,6 +1,7 @@
 //! Named volumes: directories that outlive sandboxes.
 
 use std::collections::BTreeMap;
+use std::ffi::CStr;
 use std::io;
 use std::path::PathBuf;
 
@@ -9,9 +10,11 @@ use rustix::fs::{AtFlags, Mode};
 use rustix::io::Errno;
 
 use crate::index::IndexError;
+use crate::lock::NamedLock;
 use crate::sandbox::is_id;
-use crate::staging;
+use crate::staging::Staged;
 use crate::store::{Store, part};
+use crate::tree;
 
 /// A volume as the index knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +41,12 @@ pub enum VolumeError {
     Name {
         /// The name.
         name: String,
+    },
+    /// Longer than a file name may be.
+    #[error("the name of a volume has {len_bytes} letters, and may have {LONGEST_NAME_BYTES}")]
+    LongName {
+        /// What was given, in bytes.
+        len_bytes: usize,
     },
     /// There is one of that name.
     #[error("the volume {name:?} exists already")]
@@ -66,6 +75,18 @@ pub struct Volumes<'a> {
     store: &'a Store,
 }
 
+/// As long as a file name (`NAME_MAX`).
+const LONGEST_NAME_BYTES: usize = 255;
+/// What a volume's directory is called while it is being removed.
+const REMOVED: &CStr = c"removed";
+
+fn check_name(name: &str) -> Result<(), VolumeError> {
+    if name.len() > LONGEST_NAME_BYTES {
+        return Err(VolumeError::LongName { len_bytes: name.len() });
+    }
+    if is_id(name) { Ok(()) } else { Err(VolumeError::Name { name: name.to_owned() }) }
+}
+
 impl Store {
     /// The volumes of this store.
     pub fn volumes(&self) -> Volumes<'_> {
@@ -84,23 +105,50 @@ impl Volumes<'_> {
         labels: &BTreeMap<String, String>,
         anonymous: bool,
     ) -> Result<VolumeRecord, VolumeError> {
-        if !is_id(name) {
-            return Err(VolumeError::Name { name: name.to_owned() });
+        match self.find_or_make(name, labels, anonymous)? {
+            (volume, true) => Ok(volume),
+            (_, false) => Err(VolumeError::Exists { name: name.to_owned() }),
         }
+    }
+
+    /// The volume of that name, which is made without labels if there is none.
+    ///
+    /// # Errors
+    /// It cannot be made or found.
+    pub fn get_or_create(&self, name: &str, anonymous: bool) -> Result<VolumeRecord, VolumeError> {
+        // Mostly it is there, and nobody has to be waited for.
+        match self.get(name)? {
+            Some(volume) => Ok(volume),
+            None => Ok(self.find_or_make(name, &BTreeMap::new(), anonymous)?.0),
+        }
+    }
+
+    /// The volume of that name, and whether it was made by this call.
+    fn find_or_make(
+        &self,
+        name: &str,
+        labels: &BTreeMap<String, String>,
+        anonymous: bool,
+    ) -> Result<(VolumeRecord, bool), VolumeError> {
+        check_name(name)?;
         let failed = |source| VolumeError::Io { action: "make", name: name.to_owned(), source };
+        let _lock = self.lock().map_err(failed)?;
+        if let Some(volume) = self.get(name)? {
+            return Ok((volume, false));
+        }
         // The directory first: a row stands for one that is there. A directory without a row is empty, as
-        // `remove` takes the directory away before the row.
+        // `remove` takes the directory away before the row; a row without a directory is what a killed one left.
         self.make_dir(name).map_err(failed)?;
         let labels_json = serde_json::to_string(labels).map_err(|error| failed(error.into()))?;
-        let made = self.store.write(|index| {
+        self.store.write(|index| {
             index.execute(
-                "INSERT INTO volumes (name, created_seconds, labels, anonymous)
-                 VALUES (?1, unixepoch(), ?2, ?3) ON CONFLICT DO NOTHING",
+                "INSERT OR REPLACE INTO volumes (name, created_seconds, labels, anonymous)
+                 VALUES (?1, unixepoch(), ?2, ?3)",
                 (name, labels_json, anonymous),
             )
         })?;
         let volume = self.get(name)?.ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?;
-        if made == 0 { Err(VolumeError::Exists { name: name.to_owned() }) } else { Ok(volume) }
+        Ok((volume, true))
     }
 
     /// The volume of that name; `None` if there is none.
@@ -133,15 +181,32 @@ impl Volumes<'_> {
         if !is_id(name) {
             return Ok(false);
         }
-        let removed = self.store.part(part::VOLUMES).and_then(|volumes| {
-            match rustix::fs::statat(&volumes, name, AtFlags::SYMLINK_NOFOLLOW) {
-                Err(Errno::NOENT) => Ok(()),
-                _ => staging::discard(self.store.part(part::STAGING)?, volumes, name),
-            }
-        });
-        removed.map_err(|source| VolumeError::Io { action: "remove", name: name.to_owned(), source })?;
+        let failed = |source| VolumeError::Io { action: "remove", name: name.to_owned(), source };
+        let lock = self.lock().map_err(failed)?;
+        let bin = self.take_out(name).map_err(failed)?;
         let rows = self.store.write(|index| index.execute("DELETE FROM volumes WHERE name = ?1", [name]))?;
+        // For the files, which may be many, nobody waits.
+        drop(lock);
+        if let Some(bin) = bin {
+            tree::remove(bin.dir(), REMOVED).map_err(failed)?;
+        }
         Ok(rows > 0)
+    }
+
+    /// Moves the directory of a volume to where nobody finds it; `None` if there is none.
+    fn take_out(&self, name: &str) -> io::Result<Option<Staged>> {
+        let volumes = self.store.part(part::VOLUMES)?;
+        if let Err(Errno::NOENT) = rustix::fs::statat(&volumes, name, AtFlags::SYMLINK_NOFOLLOW) {
+            return Ok(None);
+        }
+        let bin = Staged::new(self.store.part(part::STAGING)?)?;
+        rustix::fs::renameat(volumes, name, bin.dir(), REMOVED)?;
+        Ok(Some(bin))
+    }
+
+    /// Keeps others from making or removing volumes: directory and row come and go as one.
+    fn lock(&self) -> io::Result<NamedLock> {
+        NamedLock::wait(self.store.part(part::LOCKS)?, "volumes")
     }
 
     fn make_dir(&self, name: &str) -> io::Result<()> {

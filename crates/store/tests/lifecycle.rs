@@ -9,7 +9,7 @@ mod tests {
     use std::fs;
 
     use gaufre_store::{
-        Finding, ImageError, ImageRecord, InUse, PruneOptions, ResetError, Store, VolumeError,
+        Finding, ImageError, ImageRecord, InUse, PruneOptions, ResetError, Store, StoreOptions, VolumeError,
     };
 
     use crate::support::{Tar, TestStore, digest_of, open};
@@ -217,6 +217,92 @@ mod tests {
         assert!(volumes.remove("data").unwrap());
         assert!(!volumes.remove("data").unwrap());
         assert!(!volume.path.exists());
+    }
+
+    #[test]
+    fn a_name_that_is_too_long_for_a_volume_is_said_to_be() {
+        let test = TestStore::new();
+        let error = test.store.volumes().create(&"a".repeat(256), &BTreeMap::new(), false).unwrap_err();
+        assert!(matches!(error, VolumeError::LongName { len_bytes: 256 }), "{error}");
+        test.store.volumes().create(&"a".repeat(255), &BTreeMap::new(), false).unwrap();
+    }
+
+    #[test]
+    fn a_volume_whose_removal_was_killed_can_be_made_again() {
+        let test = TestStore::new();
+        let volumes = test.store.volumes();
+        let labels = BTreeMap::from([("is".to_owned(), "old".to_owned())]);
+        let old = volumes.create("data", &labels, false).unwrap();
+        // The directory has gone, and the row has not yet.
+        fs::remove_dir_all(old.path.parent().unwrap()).unwrap();
+        let new = volumes.create("data", &BTreeMap::new(), true).unwrap();
+        assert!(new.labels.is_empty() && new.anonymous && new.path.is_dir(), "{new:?}");
+    }
+
+    #[test]
+    fn volumes_that_are_made_and_removed_at_once_are_there_or_not() {
+        let test = TestStore::new();
+        let open =
+            || Store::open(StoreOptions { root: test.store.root().into(), run: test.store.run().into() });
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    let store = open().unwrap();
+                    for _ in 0..150 {
+                        match store.volumes().create("data", &BTreeMap::new(), false) {
+                            Ok(_) | Err(VolumeError::Exists { .. }) => {}
+                            Err(error) => panic!("{error:?}"),
+                        }
+                    }
+                });
+                scope.spawn(|| {
+                    let store = open().unwrap();
+                    for _ in 0..150 {
+                        store.volumes().remove("data").unwrap();
+                    }
+                });
+            }
+        });
+        let listed = test.store.volumes().list().unwrap().len();
+        assert_eq!(fs::read_dir(test.store.root().join("volumes")).unwrap().count(), listed);
+        test.store.volumes().remove("data").unwrap();
+        test.store.volumes().create("data", &BTreeMap::new(), false).unwrap();
+    }
+
+    #[test]
+    fn a_tree_is_removed_however_deep_it_is_and_whatever_is_immutable_in_it() {
+        use rustix::fs::{IFlags, Mode, OFlags, ioctl_getflags, ioctl_setflags, mkdirat, open, openat};
+        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+        let maximum = getrlimit(Resource::Nofile).maximum;
+        setrlimit(Resource::Nofile, Rlimit { current: Some(1024), maximum }).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let tree = dir.path().join("tree");
+        fs::create_dir(&tree).unwrap();
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY;
+        let mut deep = open(&tree, flags, Mode::empty()).unwrap();
+        let mut immutable = Vec::new();
+        for level in 0..3000 {
+            mkdirat(&deep, "d", Mode::RWXU).unwrap();
+            let below = openat(&deep, "d", flags, Mode::empty()).unwrap();
+            // Among them directories that have to be moved, and those that they are moved out of.
+            if (40..120).contains(&level) {
+                immutable.push(below.try_clone().unwrap());
+            }
+            deep = below;
+        }
+        for directory in immutable {
+            // A file system that knows no such flag has no such trees.
+            if let Ok(set) = ioctl_getflags(&directory) {
+                ioctl_setflags(&directory, set | IFlags::IMMUTABLE).unwrap();
+            }
+        }
+        gaufre_store::remove_tree(&tree).unwrap();
+        assert!(!tree.exists());
+        fs::write(&tree, "a file").unwrap();
+        gaufre_store::remove_tree(&tree).unwrap();
+        assert!(!tree.exists());
+        gaufre_store::remove_tree(&tree).unwrap();
+        gaufre_store::remove_tree(&tree.join("below/nothing")).unwrap();
     }
 
     #[test]
