@@ -135,6 +135,15 @@ impl Crafted {
         self
     }
 
+    /// Adds a layer that is this tar archive compressed by zstd, with the diff ID of what it decompresses to.
+    #[must_use]
+    pub fn zstd_archive(mut self, compressed: &[u8], diff_id: &str) -> Self {
+        let descriptor = self.blob("application/vnd.oci.image.layer.v1.tar+zstd", compressed);
+        self.config["rootfs"]["diff_ids"].as_array_mut().expect("diff IDs").push(json!(diff_id));
+        self.layers.push(descriptor);
+        self
+    }
+
     /// Writes the layout, with the image under `name`, and returns where it is.
     ///
     /// # Panics

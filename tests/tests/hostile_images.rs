@@ -127,6 +127,36 @@ mod tests {
     }
 
     #[test]
+    fn a_layer_that_decompresses_to_a_multitude_of_its_size_is_refused_but_zeros_alone_are_not() {
+        let gaufre = Gaufre::new();
+        let dir = tempfile::tempdir().unwrap();
+        let load = |megabytes: u64| {
+            fs::File::create(dir.path().join("zeros")).unwrap().set_len(megabytes << 20).unwrap();
+            let pack = "tar -cf - zeros | tee archive | zstd -q -f -o layer.zst && sha256sum archive";
+            let sum = run(tool("sh").args(["-c", pack]).current_dir(dir.path()));
+            let diff_id = format!("sha256:{}", sum.split_whitespace().next().unwrap());
+            let compressed = fs::read(dir.path().join("layer.zst")).unwrap();
+            let image = Crafted::busybox().zstd_archive(&compressed, &diff_id);
+            let layout = image.layout("example.com/zeros:1").display().to_string();
+            (compressed.len(), gaufre.say(&["load", "--quiet", "--input", &layout]))
+        };
+        let (_, said) = load(300);
+        assert_eq!(said.code, 0, "a file of zeros is a file: {said:?}");
+        gaufre.ok(&["rmi", "example.com/zeros:1"]);
+
+        let (compressed_bytes, said) = load(1200);
+        assert_eq!((said.code, said.err.matches("Error:").count()), (125, 1), "{said:?}");
+        let words = format!("{compressed_bytes} bytes compressed and more than");
+        assert!(said.err.contains(&words), "{said:?}");
+        assert_eq!(gaufre.ok(&["images", "--quiet"]), "");
+        gaufre.ok(&["system", "check"]);
+        gaufre.ok(&["system", "prune", "--all", "--force"]);
+        let used = run(tool("du").arg("-sm").arg(gaufre.dir().join("root")));
+        let megabytes: u32 = used.split_whitespace().next().unwrap().parse().unwrap();
+        assert!(megabytes < 6, "{used}");
+    }
+
+    #[test]
     fn a_layer_that_is_a_bomb_or_cut_off_is_refused_and_leaves_no_trace() {
         let gaufre = Gaufre::new();
         gaufre.ok(&["images"]);

@@ -167,7 +167,7 @@ fn fetch_layer(
         Arc::from(progress.layer(&digest(), layer.descriptor.size()));
     let unpack = |tar: Box<dyn Read + Send>| {
         store
-            .add_layer(lease, &layer.diff_id, tar, &LayerLimits::default())
+            .add_layer(lease, &layer.diff_id, tar, &LayerLimits::for_compressed(layer.descriptor.size()))
             .map(|outcome| outcome.info().clone())
             .map_err(|source| AcquireError::Unpack { digest: digest(), source: Box::new(source) })
     };

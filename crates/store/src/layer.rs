@@ -175,14 +175,11 @@ impl Store {
     ) -> Result<LayerInfo, AddLayerError> {
         let failed = |source: io::Error| self.store_error(diff_id, source);
         let (tree, record) = make_files(staged.dir()).map_err(failed)?;
-        let limit_bytes = limits.stream_bytes();
-        let pumped = pump(tar, limit_bytes, |stream| unpack(stream, tree, record, limits)).map_err(failed)?;
+        let pumped = pump(tar, limits.stream_bytes(), |stream| unpack(stream, tree, record, limits))
+            .map_err(failed)?;
         let unpacked = pumped.consumed.map_err(|source| match no_space(&source, &self.root) {
             Some(source) => AddLayerError::NoSpace { diff_id: diff_id.clone(), source },
-            None => {
-                let source = too_long(source, limit_bytes);
-                AddLayerError::Unpack { diff_id: diff_id.clone(), source }
-            }
+            None => AddLayerError::Unpack { diff_id: diff_id.clone(), source: limits.said_of(source) },
         })?;
         let found =
             digest::from_hash(&pumped.hash).ok_or_else(|| failed(io::ErrorKind::InvalidData.into()))?;
@@ -229,20 +226,6 @@ impl Store {
         let file = File::from(rustix::fs::openat(dir, file::INFO, flags, Mode::empty())?);
         Ok(Some(serde_json::from_reader(io::BufReader::new(file))?))
     }
-}
-
-/// The reader stopped at the limit: say so, rather than that the stream failed.
-fn too_long(error: UnpackError, limit: u64) -> UnpackError {
-    let mut next: Option<&(dyn std::error::Error + 'static)> = Some(&error);
-    while let Some(error) = next {
-        if error.downcast_ref::<io::Error>().is_some_and(|error| {
-            error.kind() == io::ErrorKind::FileTooLarge && error.raw_os_error().is_none()
-        }) {
-            return UnpackError::Limit { what: "bytes", limit };
-        }
-        next = error.source();
-    }
-    error
 }
 
 fn make_files(dir: &OwnedFd) -> io::Result<(OwnedFd, File)> {

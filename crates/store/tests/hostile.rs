@@ -258,8 +258,13 @@ mod tests {
         assert_refused(&Tar::default().pax(&[("path", &long)]).file("f", b"").end(), "bytes in a name");
         let long = "n/".repeat(3000);
         assert_refused(&Tar::default().pax(&[("path", &long)]).file("f", b"").end(), "bytes in a path");
-        let ratio = LayerLimits { compressed_bytes: Some(1), ..LayerLimits::default() };
-        assert_eq!(ratio.ratio, 200);
+        let hundredfold = LayerLimits::for_compressed(5 << 20);
+        let limit_bytes = (1_u64 << 30) + 100 * (5 << 20);
+        let bomb = Tar::default().raw(b'0', "zeros", "", limit_bytes + 1, b"").end();
+        assert_refused_within(&bomb, &hundredfold, &format!("more than {limit_bytes} unpacked"));
+        // What it claims is no more than it may be, but it is not there.
+        let small = Tar::default().raw(b'0', "zeros", "", limit_bytes, b"").end();
+        assert_refused_within(&small, &hundredfold, "cut off");
         let huge = Tar::default().raw(b'x', "x", "", 1 << 30, b"").end();
         assert_refused(&huge, "longer than");
     }

@@ -26,6 +26,16 @@ pub enum UnpackError {
         /// The most that is allowed.
         limit: u64,
     },
+    /// It decompresses to more than its compressed size lets expect.
+    #[error(
+        "the layer has {compressed_bytes} bytes compressed and more than {limit_bytes} unpacked, like a decompression bomb"
+    )]
+    Ratio {
+        /// As transferred.
+        compressed_bytes: u64,
+        /// The most that it may decompress to.
+        limit_bytes: u64,
+    },
     /// The system refused a step.
     #[error("cannot {action} {path:?} of the layer")]
     Io {

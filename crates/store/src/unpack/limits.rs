@@ -1,5 +1,10 @@
 //! What one layer may cost.
 
+use std::error::Error;
+use std::io;
+
+use super::UnpackError;
+
 /// Bounds that a layer is unpacked within; more is refused before it fills the disk or the inode table.
 ///
 /// The defaults leave room for the largest images in use (tens of gigabytes, millions of files).
@@ -15,9 +20,10 @@ pub struct LayerLimits {
     pub path_bytes: usize,
     /// A single name, in bytes; 255 on Linux's file systems (`NAME_MAX`).
     pub name_bytes: usize,
-    /// Size of the compressed blob, where the caller knows it.
+    /// Size of the compressed blob, where the caller knows it: without it there is no bound by the ratio.
     pub compressed_bytes: Option<u64>,
-    /// Decompressed bytes for each compressed byte, beyond a first gibibyte, which is free: zeros compress well.
+    /// Decompressed bytes for each compressed byte of the whole layer, beyond a first gibibyte, which is free: single
+    /// files of zeros compress by a thousand and more, whole layers of software and text by thirty at most.
     pub ratio: u64,
 }
 
@@ -33,12 +39,41 @@ impl Default for LayerLimits {
             path_bytes: 4095,
             name_bytes: 255,
             compressed_bytes: None,
-            ratio: 200,
+            ratio: 100,
         }
     }
 }
 
 impl LayerLimits {
+    /// The defaults for a layer whose compressed blob has this size (bytes).
+    pub fn for_compressed(bytes: u64) -> Self {
+        Self { compressed_bytes: Some(bytes), ..Self::default() }
+    }
+
+    /// Where the reader stopped at [`Self::stream_bytes`]: says so, rather than that the stream failed.
+    pub(crate) fn said_of(&self, error: UnpackError) -> UnpackError {
+        let mut next: Option<&(dyn Error + 'static)> = Some(&error);
+        while let Some(cause) = next {
+            if cause.downcast_ref::<io::Error>().is_some_and(|cause| {
+                cause.kind() == io::ErrorKind::FileTooLarge && cause.raw_os_error().is_none()
+            }) {
+                return self.too_long();
+            }
+            next = cause.source();
+        }
+        error
+    }
+
+    /// What is said of a stream that has more bytes than [`Self::stream_bytes`].
+    pub(super) fn too_long(&self) -> UnpackError {
+        match (self.compressed_bytes, self.stream_bytes()) {
+            (Some(compressed_bytes), limit_bytes) if limit_bytes < self.bytes => {
+                UnpackError::Ratio { compressed_bytes, limit_bytes }
+            }
+            _ => UnpackError::Limit { what: "bytes", limit: self.bytes },
+        }
+    }
+
     /// The most bytes that the decompressed stream may have.
     pub(crate) fn stream_bytes(&self) -> u64 {
         let by_ratio = self.compressed_bytes.map_or(u64::MAX, |compressed| {

@@ -25,6 +25,10 @@ impl Unpacker<'_> {
         (size_bytes, holes): (u64, Holes),
         data: &mut Reader<impl BufRead>,
     ) -> Result<(), UnpackError> {
+        // Before anything is written. The holes of a sparse file are not in the stream.
+        if matches!(holes, Holes::None) && size_bytes > self.limits.stream_bytes() {
+            return Err(self.limits.too_long());
+        }
         self.promised_bytes = self.promised_bytes.saturating_add(size_bytes);
         if self.promised_bytes > self.limits.bytes {
             return Err(UnpackError::Limit { what: "bytes", limit: self.limits.bytes });
