@@ -3,6 +3,7 @@
 mod chosen;
 mod create;
 mod environment;
+mod filter;
 mod identity;
 mod image;
 mod limits;
@@ -18,6 +19,7 @@ mod when;
 pub(crate) use chosen::{chosen, ids, some_of};
 pub(crate) use create::{CreateArgs, write_cidfile};
 pub(crate) use environment::EnvArgs;
+pub(crate) use filter::{Filter, NamePattern, fits_all};
 pub(crate) use image::RegistryArgs;
 pub(crate) use session::{SessionArgs, Stream, streams};
 pub(crate) use when::parse_when;

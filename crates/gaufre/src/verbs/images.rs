@@ -6,6 +6,7 @@ use gaufre_engine::ImageSummary;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use crate::args::{Filter as _, fits_all};
 use crate::cli::Global;
 use crate::failure::Result;
 use crate::output::{self, Format, Table, ago, short_digest, si_size};
@@ -49,7 +50,7 @@ pub(crate) struct Args {
 pub(crate) fn execute(args: &Args, global: &Global) -> Result<u8> {
     let format = Format::parse(args.format.as_deref())?;
     let mut images = global.engine()?.images()?;
-    images.retain(|image| args.filter.iter().all(|filter| filter.fits(image)));
+    images.retain(|image| fits_all(&args.filter, image));
     if let Some(name) = &args.image {
         let named = Filter::Reference(name.clone());
         images.retain(|image| named.fits(image));
@@ -110,6 +111,7 @@ fn created(image: &ImageSummary) -> Option<Timestamp> {
 #[derive(Debug)]
 struct Row<'a> {
     image: &'a ImageSummary,
+    name: Option<&'a str>,
     repository: &'a str,
     tag: &'a str,
 }
@@ -120,17 +122,18 @@ const NONE: &str = "<none>";
 impl<'a> Row<'a> {
     fn of(image: &'a ImageSummary) -> Vec<Self> {
         if image.names.is_empty() {
-            return vec![Self { image, repository: NONE, tag: NONE }];
+            return vec![Self { image, name: None, repository: NONE, tag: NONE }];
         }
         let row = |name: &'a String| {
             let (repository, tag) = split(name);
-            Self { image, repository, tag }
+            Self { image, name: Some(name), repository, tag }
         };
         image.names.iter().map(row).collect()
     }
 
     fn digest(&self) -> &'a str {
-        self.image.digests.first().map_or(NONE, String::as_str)
+        let of_name = self.name.and_then(|name| self.image.manifests.get(name));
+        of_name.or_else(|| self.image.digests.first()).map_or(NONE, String::as_str)
     }
 
     fn fields(&self, whole: bool, now: Timestamp) -> Value {
@@ -149,7 +152,7 @@ impl<'a> Row<'a> {
             "Labels": self.image.labels,
             "Containers": self.image.sandboxes,
             "Names": self.image.names,
-            "RepoDigests": repo_digests(self.image),
+            "RepoDigests": self.image.repo_digests,
             "Platform": self.image.platform,
         })
     }
@@ -163,24 +166,13 @@ fn split(name: &str) -> (&str, &str) {
     }
 }
 
-fn repo_digests(image: &ImageSummary) -> Vec<String> {
-    let mut all: Vec<String> = image
-        .names
-        .iter()
-        .flat_map(|name| image.digests.iter().map(move |digest| format!("{}@{digest}", split(name).0)))
-        .collect();
-    all.sort();
-    all.dedup();
-    all
-}
-
 /// What podman's JSON says of an image.
 fn podman_json(image: &ImageSummary) -> Value {
     json!({
         "Id": image.id,
         "ParentId": "",
         "RepoTags": if image.names.is_empty() { Value::Null } else { json!(image.names) },
-        "RepoDigests": repo_digests(image),
+        "RepoDigests": image.repo_digests,
         "Size": image.size_bytes,
         "SharedSize": 0,
         "VirtualSize": image.size_bytes,

@@ -6,6 +6,7 @@ use gaufre_engine::{SandboxState, SandboxSummary};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use crate::args::fits_all;
 use crate::cli::Global;
 use crate::failure::Result;
 use crate::output::{self, Format, Table, ago, duration, short_digest};
@@ -52,7 +53,7 @@ pub(crate) fn execute(args: &Args, global: &Global) -> Result<u8> {
     let last = if args.latest { Some(1) } else { usize::try_from(args.last).ok() };
     let all = args.all || last.is_some() || args.filter.iter().any(Filter::wants_all);
     let mut sandboxes = global.engine()?.list(all)?;
-    sandboxes.retain(|sandbox| args.filter.iter().all(|filter| filter.fits(sandbox)));
+    sandboxes.retain(|sandbox| fits_all(&args.filter, sandbox));
     sandboxes.truncate(last.unwrap_or(usize::MAX));
     let now = Timestamp::now();
     let id = |sandbox: &SandboxSummary| match args.no_trunc {

@@ -52,3 +52,31 @@ fn a_sound_store_is_called_sound() {
     let world = World::new();
     assert!(world.said(&["system", "check"]).ends_with("Nothing is wrong."));
 }
+
+#[test]
+fn filters_of_one_key_widen_a_list_and_of_another_narrow_it() {
+    let world = World::new();
+    for (name, label) in [("cache", "a=1"), ("cache2", "a=2"), ("web", "a=1")] {
+        world.said(&["create", "--name", name, "-l", label, "-l", "b", &world.image]);
+    }
+    let names = |filters: &[&str]| {
+        let mut args = vec!["ps", "-a", "--format", "{{.Names}}"];
+        filters.iter().for_each(|filter| args.extend(["-f", filter]));
+        let mut names: Vec<String> = world.said(&args).lines().map(str::to_owned).collect();
+        names.sort();
+        names.join(" ")
+    };
+    assert_eq!(names(&["name=^cache$"]), "cache");
+    assert_eq!(names(&["name=cache"]), "cache cache2");
+    assert_eq!(names(&["name=^web$", "name=2"]), "cache2 web");
+    assert_eq!(names(&["status=exited", "status=created"]), "cache cache2 web");
+    assert_eq!(names(&["status=exited"]), "");
+    assert_eq!(names(&["label=a=1", "name=cache"]), "cache");
+    assert_eq!(names(&["label=a=1", "label=a=2"]), "");
+    let (code, error) = world.failed(&["ps", "-f", "name=("]);
+    assert!(code == 125 && error.contains("'(' is no regular expression"), "{error}");
+    world.said(&["volume", "create", "data"]);
+    world.said(&["volume", "create", "data2"]);
+    assert_eq!(world.said(&["volume", "ls", "-q", "-f", "name=^data$"]), "data");
+    assert_eq!(world.said(&["volume", "ls", "-q", "-f", "name=^x", "-f", "name=2$"]), "data2");
+}

@@ -4,6 +4,8 @@ use std::str::FromStr;
 
 use gaufre_engine::ImageSummary;
 
+use crate::args;
+
 /// What an image has to be like to be listed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Filter {
@@ -42,8 +44,14 @@ impl FromStr for Filter {
     }
 }
 
-impl Filter {
-    pub(super) fn fits(&self, image: &ImageSummary) -> bool {
+impl args::Filter for Filter {
+    type Entry = ImageSummary;
+
+    fn narrows(&self) -> bool {
+        matches!(self, Self::Label(..))
+    }
+
+    fn fits(&self, image: &ImageSummary) -> bool {
         match self {
             Self::Dangling(wanted) => image.names.is_empty() == *wanted,
             Self::Containers(wanted) => (image.sandboxes > 0) == *wanted,

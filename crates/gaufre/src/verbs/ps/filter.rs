@@ -4,13 +4,15 @@ use std::str::FromStr;
 
 use gaufre_engine::SandboxSummary;
 
+use crate::args::{self, NamePattern};
+
 /// What a container has to be like to be listed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(super) enum Filter {
     /// With an ID that begins so.
     Id(String),
-    /// With a name that holds this.
-    Name(String),
+    /// With a name that matches this.
+    Name(NamePattern),
     /// With this label, and this value if one is given.
     Label(String, Option<String>),
     /// In this state.
@@ -36,7 +38,7 @@ impl FromStr for Filter {
         let owned = || value.to_owned();
         match key {
             "id" => Ok(Self::Id(owned())),
-            "name" => Ok(Self::Name(owned())),
+            "name" => value.parse().map(Self::Name),
             "label" => Ok(match value.split_once('=') {
                 Some((label, value)) => Self::Label(label.to_owned(), Some(value.to_owned())),
                 None => Self::Label(owned(), None),
@@ -63,11 +65,19 @@ impl Filter {
     pub(super) fn wants_all(&self) -> bool {
         matches!(self, Self::Status(_) | Self::Exited(_))
     }
+}
 
-    pub(super) fn fits(&self, sandbox: &SandboxSummary) -> bool {
+impl args::Filter for Filter {
+    type Entry = SandboxSummary;
+
+    fn narrows(&self) -> bool {
+        matches!(self, Self::Label(..))
+    }
+
+    fn fits(&self, sandbox: &SandboxSummary) -> bool {
         match self {
             Self::Id(beginning) => sandbox.id.starts_with(beginning.as_str()),
-            Self::Name(part) => sandbox.name.contains(part.as_str()),
+            Self::Name(pattern) => pattern.matches(&sandbox.name),
             Self::Label(label, value) => sandbox
                 .labels
                 .get(label)
@@ -96,10 +106,10 @@ mod tests {
 
     #[test]
     fn filters_are_read_and_unknown_ones_refused_by_name() {
-        assert_eq!("name=web".parse(), Ok(Filter::Name("web".into())));
-        assert_eq!("status=stopped".parse(), Ok(Filter::Status("exited".into())));
-        assert_eq!("label=a".parse(), Ok(Filter::Label("a".into(), None)));
-        for bad in ["foo=bar", "name", "exited=x"] {
+        let read = |text: &str| text.parse::<Filter>().unwrap();
+        assert!(matches!(read("status=stopped"), Filter::Status(state) if state == "exited"));
+        assert!(matches!(read("label=a"), Filter::Label(key, None) if key == "a"));
+        for bad in ["foo=bar", "name", "name=(", "exited=x"] {
             assert!(bad.parse::<Filter>().is_err(), "{bad}");
         }
     }

@@ -4,11 +4,13 @@ use std::str::FromStr;
 
 use gaufre_engine::Volume;
 
+use crate::args::{self, NamePattern};
+
 /// What a volume has to be like.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(super) enum Filter {
-    /// With a name that holds this.
-    Name(String),
+    /// With a name that matches this.
+    Name(NamePattern),
     /// With this label, and this value if one is given.
     Label(String, Option<String>),
     /// Mounted by no container, or by one at least.
@@ -21,7 +23,7 @@ impl FromStr for Filter {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let (key, value) = text.split_once('=').ok_or_else(|| format!("'{text}' is not KEY=VALUE"))?;
         match key {
-            "name" => Ok(Self::Name(value.to_owned())),
+            "name" => value.parse().map(Self::Name),
             "label" => Ok(match value.split_once('=') {
                 Some((label, value)) => Self::Label(label.to_owned(), Some(value.to_owned())),
                 None => Self::Label(value.to_owned(), None),
@@ -35,11 +37,16 @@ impl FromStr for Filter {
     }
 }
 
-impl Filter {
-    /// Whether `volume` is like that.
-    pub(super) fn fits(&self, volume: &Volume) -> bool {
+impl args::Filter for Filter {
+    type Entry = Volume;
+
+    fn narrows(&self) -> bool {
+        matches!(self, Self::Label(..))
+    }
+
+    fn fits(&self, volume: &Volume) -> bool {
         match self {
-            Self::Name(part) => volume.name.contains(part),
+            Self::Name(pattern) => pattern.matches(&volume.name),
             Self::Label(key, None) => volume.labels.contains_key(key),
             Self::Label(key, Some(value)) => volume.labels.get(key) == Some(value),
             Self::Dangling(dangling) => volume.sandboxes.is_empty() == *dangling,
@@ -50,6 +57,7 @@ impl Filter {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::args::Filter as _;
 
     #[test]
     fn a_filter_means_what_it_says() {
@@ -62,10 +70,10 @@ mod tests {
             sandboxes: Vec::new(),
         };
         let fits = |text: &str| text.parse::<Filter>().unwrap().fits(&volume);
-        for text in ["name=age", "label=for", "label=for=web", "dangling=true"] {
+        for text in ["name=age", "name=^pages$", "label=for", "label=for=web", "dangling=true"] {
             assert!(fits(text), "{text}");
         }
-        for text in ["name=other", "label=web", "label=for=db", "dangling=false"] {
+        for text in ["name=other", "name=^age", "label=web", "label=for=db", "dangling=false"] {
             assert!(!fits(text), "{text}");
         }
         for (text, part) in

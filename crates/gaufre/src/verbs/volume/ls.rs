@@ -4,6 +4,7 @@ use gaufre_engine::Volume;
 
 use super::fields;
 use super::filter::Filter;
+use crate::args::fits_all;
 use crate::cli::Global;
 use crate::failure::Result;
 use crate::output::{self, Format, Table};
@@ -19,7 +20,7 @@ pub(crate) struct Args {
     #[arg(short, long)]
     noheading: bool,
 
-    /// List only what fits: name=TEXT, label=KEY[=VALUE], dangling=true
+    /// List only what fits: name=REGEX, label=KEY[=VALUE], dangling=true
     #[arg(short, long, value_name = "KEY=VALUE")]
     filter: Vec<Filter>,
 
@@ -31,7 +32,7 @@ pub(crate) struct Args {
 pub(crate) fn execute(args: &Args, global: &Global) -> Result<u8> {
     let format = Format::parse(args.format.as_deref())?;
     let mut volumes = global.engine()?.volumes()?;
-    volumes.retain(|volume| args.filter.iter().all(|filter| filter.fits(volume)));
+    volumes.retain(|volume| fits_all(&args.filter, volume));
     if args.quiet && args.format.is_none() {
         volumes.iter().try_for_each(|volume| output::line(&volume.name))?;
         return Ok(0);

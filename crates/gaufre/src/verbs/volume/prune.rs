@@ -3,6 +3,7 @@
 use gaufre_engine::Volume;
 
 use super::filter::Filter;
+use crate::args::fits_all;
 use crate::cli::Global;
 use crate::failure::Result;
 use crate::output;
@@ -15,14 +16,14 @@ pub(crate) struct Args {
     #[arg(short, long)]
     force: bool,
 
-    /// Remove only what fits: name=TEXT, label=KEY[=VALUE]
+    /// Remove only what fits: name=REGEX, label=KEY[=VALUE]
     #[arg(long, value_name = "KEY=VALUE")]
     filter: Vec<Filter>,
 }
 
 pub(crate) fn execute(args: &Args, global: &Global) -> Result<u8> {
     let engine = global.engine()?;
-    let goes = |volume: &Volume| args.filter.iter().all(|filter| filter.fits(volume));
+    let goes = |volume: &Volume| fits_all(&args.filter, volume);
     if !args.force {
         let unused = |volume: &Volume| volume.sandboxes.is_empty() && goes(volume);
         let mut warning = "This removes the volumes that no container uses:".to_owned();
