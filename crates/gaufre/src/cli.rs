@@ -186,6 +186,14 @@ mod tests {
     }
 
     #[test]
+    fn arguments_stand_under_no_heading_of_flags() {
+        for verb in Cli::command().get_subcommands() {
+            let strayed = verb.get_positionals().find(|arg| arg.get_help_heading().is_some());
+            assert!(strayed.is_none(), "{}: {strayed:?}", verb.get_name());
+        }
+    }
+
+    #[test]
     fn the_command_line_contradicts_itself_nowhere() {
         Cli::command().debug_assert();
     }

@@ -1,5 +1,8 @@
 //! A command line that cannot be understood: one sentence in podman's manner, and where to read more.
 
+mod foreign;
+mod similar;
+
 use std::ffi::OsString;
 
 use clap::CommandFactory;
@@ -8,31 +11,6 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use crate::cli::Cli;
 use crate::failure::OWN_FAILURE;
 use crate::output;
-
-/// Flags of podman and Docker that users will try, and why there are none.
-const NOT_SUPPORTED: [(&str, &str); 21] = [
-    ("--userns", "containers use the host's user namespace"),
-    ("--uidmap", "containers use the host's user namespace"),
-    ("--gidmap", "containers use the host's user namespace"),
-    ("--pod", "there are no pods yet"),
-    ("--gpus", "give the device nodes with --device"),
-    ("--ipc", "every container has an IPC namespace of its own"),
-    ("--pid", "every container has a PID namespace of its own"),
-    ("--uts", "every container has a UTS namespace of its own"),
-    ("--cgroupns", "every container has a cgroup namespace of its own"),
-    ("--cgroup-parent", "gaufre chooses where its cgroups are"),
-    ("--secret", "mount the file with --volume"),
-    ("--health-cmd", "there are no health checks yet"),
-    ("--no-healthcheck", "there are no health checks"),
-    ("--volumes-from", "name the volumes with --volume"),
-    ("--ip", "gaufre chooses the address"),
-    ("--mac-address", "gaufre chooses the address"),
-    ("--link", "let the containers share a network: --network container:NAME"),
-    ("--expose", "publish the port with --publish"),
-    ("--rootfs", "gaufre runs images; load one with 'gaufre load'"),
-    ("--runtime", "gaufre is its own runtime"),
-    ("--storage-driver", "gaufre chooses how it stores layers"),
-];
 
 /// `gaufre help VERB` is `gaufre VERB --help`.
 pub(crate) fn help_as_flag(mut args: Vec<OsString>) -> Vec<OsString> {
@@ -44,31 +22,6 @@ pub(crate) fn help_as_flag(mut args: Vec<OsString>) -> Vec<OsString> {
     }
     args
 }
-
-/// Verbs of podman and Docker that users will try, and what does the same.
-const OTHER_VERBS: [(&str, &str); 21] = [
-    ("build", "gaufre does not build images; pull one, or load what podman or docker saved"),
-    ("container", "its verbs stand by themselves: 'gaufre ps', 'gaufre rm' and so on"),
-    ("image", "its verbs stand by themselves: 'gaufre images', 'gaufre rmi' and so on"),
-    ("network", "there is one bridge, and 'run --network' chooses how a container uses it"),
-    ("pod", "there are no pods yet"),
-    ("compose", "there is no compose yet"),
-    ("restart", "'gaufre stop' it, then 'gaufre start' it"),
-    ("login", "log in with podman or docker, whose credentials are used, or give --creds to 'gaufre pull'"),
-    ("logout", "log out with podman or docker, whose credentials are used"),
-    ("push", "gaufre pulls and loads images, and sends none"),
-    ("save", "gaufre pulls and loads images, and saves none"),
-    ("commit", "gaufre makes no images"),
-    ("cp", "use 'gaufre exec' with tar, or a --volume"),
-    ("top", "use 'gaufre exec NAME ps', if the image has ps"),
-    ("stats", "there are no statistics yet"),
-    ("port", "'gaufre ps' lists the ports"),
-    ("pause", "containers cannot be paused yet"),
-    ("unpause", "containers cannot be paused yet"),
-    ("search", "ask the registry's own site"),
-    ("history", "'gaufre inspect IMAGE' has the history"),
-    ("events", "there are no events yet"),
-];
 
 /// What the standard library says of text that is no whole number.
 const NO_INTEGER: [&str; 2] = ["invalid digit found in string", "cannot parse integer from empty string"];
@@ -84,32 +37,114 @@ pub(crate) fn explain(error: &clap::Error, args: impl Iterator<Item = OsString>)
         let _ = error.print();
         return OWN_FAILURE;
     }
-    output::note(format_args!(
-        "Error: {}\nSee '{} --help'",
-        output::in_one_line(&sentence(error)),
-        command(args)
-    ));
+    let place = Place::of(args);
+    output::note(format_args!("Error: {}", output::in_one_line(&sentence(error, &place))));
+    if let Some(topic) = topic(error, &place) {
+        output::note(format_args!("See '{topic} --help'"));
+    }
     OWN_FAILURE
 }
 
-fn sentence(error: &clap::Error) -> String {
+/// How far a command line was understood.
+struct Place {
+    /// The program and its verbs.
+    words: Vec<String>,
+    /// What the last of them takes.
+    command: clap::Command,
+    /// What follows them.
+    rest: Vec<String>,
+}
+
+impl Place {
+    fn of(args: impl Iterator<Item = OsString>) -> Self {
+        let mut args: Vec<String> = args.map(|arg| arg.to_string_lossy().into_owned()).collect();
+        let mut command = Cli::command();
+        let mut words = vec![command.get_name().to_owned()];
+        let mut at = 1;
+        while command.has_subcommands()
+            && let Some(arg) = args.get(at)
+        {
+            if let Some(verb) = command.find_subcommand(arg) {
+                words.push(verb.get_name().to_owned());
+                command = verb.clone();
+            } else if let Some(flag) = arg.strip_prefix("--") {
+                // Those before the verb all take a value, here or in the next word.
+                at += usize::from(command.get_arguments().any(|known| known.get_long() == Some(flag)));
+            } else {
+                break;
+            }
+            at += 1;
+        }
+        let rest = args.split_off(at.min(args.len()));
+        Self { words, command, rest }
+    }
+
+    /// The verbs.
+    fn verb(&self) -> String {
+        self.words.get(1..).unwrap_or_default().join(" ")
+    }
+
+    /// The flags that help shows.
+    fn flags(&self) -> Vec<String> {
+        let shown = self.command.get_arguments().filter(|arg| !arg.is_hide_set());
+        shown
+            .filter_map(|arg| arg.get_long_and_visible_aliases())
+            .flatten()
+            .map(|name| format!("--{name}"))
+            .collect()
+    }
+
+    /// The verb that does what this podman verb of a group does, with the words for the latter.
+    fn regrouped(&self) -> Option<(String, &'static str)> {
+        let (group, verb) = match (&self.words[..], &self.rest[..]) {
+            ([_, group], [verb, ..]) | ([_], [group, verb, ..]) => (group, verb),
+            _ => return None,
+        };
+        Some((format!("{group} {verb}"), foreign::verb_of_group(group, verb)?))
+    }
+}
+
+/// The help that is worth reading after this error: none where the error has said what the value has to be like.
+fn topic(error: &clap::Error, place: &Place) -> Option<String> {
+    let has_value = || matches!(error.get(ContextKind::InvalidValue), Some(ContextValue::String(value)) if !value.is_empty());
+    match error.kind() {
+        ErrorKind::ValueValidation => None,
+        ErrorKind::InvalidValue if has_value() => None,
+        ErrorKind::InvalidSubcommand if let Some((_, verb)) = place.regrouped() => {
+            Some(format!("gaufre {verb}"))
+        }
+        _ => Some(place.words.join(" ")),
+    }
+}
+
+fn sentence(error: &clap::Error, place: &Place) -> String {
     let context = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => Some(text.as_str()),
         _ => None,
     };
     match (error.kind(), context(ContextKind::InvalidArg), context(ContextKind::InvalidValue)) {
-        (ErrorKind::UnknownArgument, Some(flag), _) => {
-            match NOT_SUPPORTED.iter().find(|(name, _)| *name == flag) {
-                Some((_, why)) => format!("{flag} is not supported: {why}"),
-                None if !flag.starts_with('-') => format!("'{flag}' is one argument too many"),
-                None => format!("unknown flag: {flag}{}", suggestion(error)),
+        (ErrorKind::UnknownArgument, Some(flag), _) => match foreign::flag_reason(&place.verb(), flag) {
+            Some(why) => format!("{flag} is not supported: {why}"),
+            None if !flag.starts_with('-') => format!("'{flag}' is one argument too many"),
+            None => {
+                let flags = place.flags();
+                let known: Vec<&str> = flags.iter().map(String::as_str).collect();
+                format!("unknown flag: {flag}{}", suggestion(flag, &known))
             }
-        }
+        },
         (ErrorKind::InvalidSubcommand, ..) => {
             let verb = context(ContextKind::InvalidSubcommand).unwrap_or_default();
-            match OTHER_VERBS.iter().find(|(name, _)| *name == verb) {
-                Some((_, instead)) => format!("there is no verb '{verb}': {instead}"),
-                None => format!("unknown verb '{verb}'{}", suggestion(error)),
+            if let Some((said, verb)) = place.regrouped() {
+                return format!("there is no verb '{said}': use 'gaufre {verb}'");
+            }
+            let is_first = place.words.len() == 1;
+            match foreign::verb_instead(verb).filter(|_| is_first) {
+                Some(instead) => format!("there is no verb '{verb}': {instead}"),
+                None => {
+                    let shown = place.command.get_subcommands().filter(|verb| !verb.is_hide_set());
+                    let known: Vec<&str> = shown.map(clap::Command::get_name).collect();
+                    format!("unknown verb '{verb}'{}", suggestion(verb, &known))
+                }
             }
         }
         (ErrorKind::ValueValidation, Some(flag), Some(value)) => {
@@ -165,35 +200,11 @@ fn first_line(error: &clap::Error) -> String {
     sentence.lines().map(str::trim).collect::<Vec<_>>().join(" ")
 }
 
-fn suggestion(error: &clap::Error) -> String {
-    let similar = [ContextKind::SuggestedArg, ContextKind::SuggestedSubcommand]
-        .into_iter()
-        .find_map(|kind| error.get(kind));
-    match similar {
-        Some(ContextValue::String(name)) => format!(" (there is {name})"),
-        Some(ContextValue::Strings(names)) if !names.is_empty() => {
-            format!(" (there is {})", names.join(", "))
-        }
-        _ => String::new(),
+fn suggestion(word: &str, known: &[&str]) -> String {
+    match &similar::similar(word, known)[..] {
+        [] => String::new(),
+        likely => format!(" (there is {})", likely.join(", ")),
     }
-}
-
-/// The program and the verbs among its arguments, for `--help`.
-fn command(args: impl Iterator<Item = OsString>) -> String {
-    let mut known = Cli::command();
-    let mut words = vec![known.get_name().to_owned()];
-    for arg in args.skip(1) {
-        match known.find_subcommand(&arg) {
-            Some(verb) => {
-                words.push(verb.get_name().to_owned());
-                known = verb.clone();
-            }
-            // Before the verb there may be flags with values, after the last verb nothing is a verb.
-            None if !known.has_subcommands() => break,
-            None => {}
-        }
-    }
-    words.join(" ")
 }
 
 #[cfg(test)]
@@ -204,7 +215,9 @@ mod tests {
     fn said(args: &[&str]) -> String {
         let args = std::iter::once("gaufre").chain(args.iter().copied());
         let error = Cli::try_parse_from(args.clone()).unwrap_err();
-        format!("{} | {}", sentence(&error), command(args.map(OsString::from)))
+        let place = Place::of(args.map(OsString::from));
+        let see = topic(&error, &place).map(|topic| format!(" | {topic}"));
+        format!("{}{}", sentence(&error, &place), see.unwrap_or_default())
     }
 
     #[test]
@@ -213,11 +226,11 @@ mod tests {
         assert_eq!(said(&["xyzzy"]), "unknown verb 'xyzzy' | gaufre");
         assert_eq!(
             said(&["run", "--memory", "x", "img"]),
-            "invalid value for --memory: 'x' is not a number with an optional unit b, k, m, g, t or p, such as 512m | gaufre run"
+            "invalid value for --memory: 'x' is not a number with an optional unit b, k, m, g, t or p, such as 512m"
         );
         assert_eq!(
             said(&["run", "-v", "x:/y:O", "img"]),
-            "invalid value for --volume: volume 'x:/y:O' cannot be mounted as asked: volume option 'O' is not supported | gaufre run"
+            "invalid value for --volume: volume 'x:/y:O' cannot be mounted as asked: volume option 'O' is not supported"
         );
         assert_eq!(said(&["run"]), "IMAGE is missing | gaufre run");
         assert_eq!(said(&["--root", "/x", "system", "xyzzy"]), "unknown verb 'xyzzy' | gaufre system");
@@ -236,14 +249,14 @@ mod tests {
     #[test]
     fn a_missing_or_foreign_value_is_named_with_those_there_are() {
         assert_eq!(said(&["run", "-p"]), "--publish needs a value | gaufre run");
-        let maybe = "invalid value for --tls-verify: 'maybe'; there are true, false | gaufre pull";
+        let maybe = "invalid value for --tls-verify: 'maybe'; there are true, false";
         assert_eq!(said(&["pull", "--tls-verify=maybe", "x"]), maybe);
         assert_eq!(said(&["tag"]), "IMAGE and NAME are missing | gaufre tag");
         assert_eq!(said(&["load", "x"]), "'x' is one argument too many | gaufre load");
         let status =
             "there is no status 'up'; there are created, starting, running, restarting, stopping and exited";
         assert!(said(&["ps", "-f", "status=up"]).contains(status));
-        let number = "invalid value for --time: 'x' is not a whole number | gaufre stop";
+        let number = "invalid value for --time: 'x' is not a whole number";
         assert_eq!(said(&["stop", "-t", "x", "a"]), number);
         let both = "--detach and --attach exclude each other | gaufre run";
         assert_eq!(said(&["run", "-d", "-a", "stdout", "x"]), both);
@@ -254,11 +267,28 @@ mod tests {
 
     #[test]
     fn verbs_of_podman_that_are_missing_say_what_does_the_same() {
-        let said = said(&["restart", "web"]);
-        assert_eq!(said, "there is no verb 'restart': 'gaufre stop' it, then 'gaufre start' it | gaufre");
-        let known: Vec<String> =
-            Cli::command().get_subcommands().map(|verb| verb.get_name().to_owned()).collect();
-        assert!(OTHER_VERBS.iter().all(|(verb, _)| !known.contains(&(*verb).to_owned())));
+        let restart = said(&["restart", "web"]);
+        assert_eq!(restart, "there is no verb 'restart': 'gaufre stop' it, then 'gaufre start' it | gaufre");
+        assert_eq!(said(&["image", "rm", "x"]), "there is no verb 'image rm': use 'gaufre rmi' | gaufre rmi");
+        let info = "there is no verb 'system info': use 'gaufre info' | gaufre info";
+        assert_eq!(said(&["--root", "/x", "system", "info"]), info);
+        let rename = said(&["rename", "a", "b"]);
+        assert!(rename.starts_with("there is no verb 'rename': a container keeps its name"), "{rename}");
+    }
+
+    #[test]
+    fn only_what_is_likely_meant_is_suggested() {
+        assert_eq!(said(&["rnu"]), "unknown verb 'rnu' (there is run) | gaufre");
+        assert_eq!(said(&["volume", "lss"]), "unknown verb 'lss' (there is ls) | gaufre volume");
+        assert_eq!(said(&["ps", "--foramt", "x"]), "unknown flag: --foramt (there is --format) | gaufre ps");
+        assert_eq!(
+            said(&["run", "--interact", "x"]),
+            "unknown flag: --interact (there is --interactive) | gaufre run"
+        );
+        for args in [&["run", "--sdnotify", "x"][..], &["farm"], &["volume", "list2"], &["volume", "reload"]]
+        {
+            assert!(!said(args).contains("there is"), "{args:?}: {}", said(args));
+        }
     }
 
     #[test]
@@ -267,5 +297,34 @@ mod tests {
         assert_eq!(said(&["run", "--userns", "keep-id", "img"]), why);
         assert_eq!(said(&["run", "--userns=keep-id", "img"]), why);
         assert!(said(&["create", "--gpus", "all", "img"]).starts_with("--gpus is not supported"));
+        let replace =
+            "--replace is not supported: remove the other container first: gaufre rm -f NAME | gaufre run";
+        assert_eq!(said(&["run", "--replace", "--name", "a", "img"]), replace);
+        for words in [
+            "run --health-interval 3s x",
+            "run --cpu-period 3 x",
+            "run --systemd=true x",
+            "run --arch arm64 x",
+            "logs -l",
+            "exec --latest ps",
+            "inspect -l",
+            "ps -s",
+            "ps --sort names",
+            "ps -aw 2",
+            "ps --ns",
+            "pull -a x",
+            "stop --filter a=b",
+            "stop -f a=b",
+            "rm --cidfile x",
+            "wait --condition running a",
+            "images --sort size",
+            "images --history",
+            "volume create --opt type=nfs",
+            "exec --preserve-fds 1 a b",
+            "exec --detach-keys a a b",
+        ] {
+            let said = said(&words.split(' ').collect::<Vec<_>>());
+            assert!(said.contains(" is not supported: "), "{words}: {said}");
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Published ports: the text of `-p` and what it means.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use serde::{Deserialize, Serialize};
 
@@ -143,7 +143,12 @@ fn split(ports: &str) -> Result<Parts<'_>, String> {
         Some(rest) => {
             rest.strip_suffix(']').ok_or_else(|| format!("`{address}` lacks its closing bracket"))?
         }
-        None if address.contains(':') => return Err(format!("the IPv6 address `{address}` needs brackets")),
+        None if address.parse::<Ipv6Addr>().is_ok() => {
+            return Err(format!("the IPv6 address `{address}` needs brackets"));
+        }
+        None if address.contains(':') => {
+            return Err("it is not of the form [[IP:]HOST:]CONTAINER[/PROTOCOL]".to_owned());
+        }
         None => address,
     };
     match bare.parse().map_err(|_| format!("`{address}` is not an IP address"))? {
@@ -222,6 +227,7 @@ mod tests {
             ("9-8:80-81", "runs backwards"),
             ("300.0.0.1:80:80", "not an IP address"),
             ("::1:80:80", "needs brackets"),
+            ("8080:80:90:100", "not of the form [[IP:]HOST:]CONTAINER"),
             ("[::1:80:80", "closing bracket"),
             ("[::1]:8080:80", "IPv4 addresses only"),
             ("[::]:8080:80", "IPv4 addresses only"),

@@ -20,12 +20,13 @@ pub(crate) struct Args {
     #[arg(long, value_name = "OS/ARCH")]
     platform: Option<Platform>,
 
-    #[command(flatten)]
-    registry: RegistryArgs,
-
+    // Before the registry's flags, whose heading it would get.
     /// Names, such as redis:7 or quay.io/team/app@sha256:..
     #[arg(value_name = "IMAGE")]
     images: Vec<String>,
+
+    #[command(flatten)]
+    registry: RegistryArgs,
 }
 
 pub(crate) fn execute(args: &Args, global: &Global) -> Result<u8> {

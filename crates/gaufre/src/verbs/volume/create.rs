@@ -17,8 +17,19 @@ pub(crate) struct Args {
     #[arg(long)]
     ignore: bool,
 
+    /// What keeps it: local, a directory of the store
+    #[arg(short, long, value_name = "DRIVER", default_value = "local", value_parser = driver)]
+    driver: String,
+
     /// Its name [default: 64 random digits]
     name: Option<String>,
+}
+
+fn driver(text: &str) -> std::result::Result<String, String> {
+    match text {
+        "local" => Ok(text.to_owned()),
+        _ => Err(format!("there is no driver '{text}'; there is local")),
+    }
 }
 
 pub(crate) fn execute(args: &Args, global: &Global) -> Result<u8> {
