@@ -41,6 +41,32 @@ mod tests {
     }
 
     #[test]
+    fn loading_an_image_that_was_pulled_leaves_it_its_digest() {
+        let (registry, gaufre) = (Registry::with_images(), Gaufre::new());
+        let image = gaufre.pull(&registry, "base");
+        let digests = || gaufre.ok(&["images", "--format={{.Digest}}"]);
+        let known = || gaufre.ok(&["inspect", "--format={{.Digest}} {{.RepoDigests}}", &image]);
+        let (pulled, known_before) = (digests(), known());
+        let file = gaufre.dir().join("saved.tar").display().to_string();
+        let from = format!("docker://{image}");
+        let to = format!("docker-archive:{file}:{image}");
+        run(tool("skopeo").args([
+            "--insecure-policy",
+            "copy",
+            "--quiet",
+            "--src-tls-verify=false",
+            &from,
+            &to,
+        ]));
+        gaufre.ok(&["load", "--quiet", "--input", &file]);
+
+        assert_eq!((digests(), known()), (pulled.clone(), known_before));
+        let pinned = format!("{}@{}", image.trim_end_matches(":latest"), pulled.trim());
+        let said = gaufre.ok(&["run", "--rm", "--network=none", "--pull=never", &pinned, "echo", "here"]);
+        assert_eq!(said, "here\n");
+    }
+
+    #[test]
     fn an_archive_comes_through_standard_input_too() {
         let gaufre = Gaufre::new();
         let file = gaufre.dir().join("archive.tar");

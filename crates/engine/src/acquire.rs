@@ -3,7 +3,7 @@
 use crate::failure::Failure;
 use crate::progress::{PullProgress, Watched};
 use gaufre_image::{DecompressError, Image, Layer, LayerError, LayerSource, decompress_ahead};
-use gaufre_store::{AddLayerError, ImageRecord, LayerInfo, LayerLimits, Lease, Store};
+use gaufre_store::{AddLayerError, ImageRecord, LayerInfo, LayerLimits, Lease, Origin, Store};
 use oci_spec::image::Digest;
 use std::collections::BTreeSet;
 use std::error::Error;
@@ -88,6 +88,7 @@ pub(crate) fn acquire(
     source: &dyn LayerSource,
     image: &Image,
     names: &[String],
+    origin: Origin,
     progress: &dyn PullProgress,
 ) -> Result<Digest, AcquireError> {
     let lease = store.lease().map_err(AcquireError::Lease)?;
@@ -106,7 +107,7 @@ pub(crate) fn acquire(
         architecture: platform.architecture,
         os: platform.os,
     };
-    store.images().insert(&record, names).map_err(|error| AcquireError::Register(Box::new(error)))?;
+    store.images().insert(&record, names, origin).map_err(|error| AcquireError::Register(Box::new(error)))?;
     Ok(record.id)
 }
 

@@ -21,8 +21,12 @@ pub struct ImageSummary {
     pub id: String,
     /// Full names, such as `docker.io/library/redis:7`.
     pub names: Vec<String>,
-    /// The digests of its manifest and, if it came by one, of its index.
+    /// The digests of its manifests and indexes.
     pub digests: Vec<String>,
+    /// The digest of the manifest by which each name was got.
+    pub manifests: BTreeMap<String, String>,
+    /// The digests by which registries gave it: `docker.io/library/redis@sha256:…`.
+    pub repo_digests: Vec<String>,
     /// When it was built, RFC 3339, as its config says.
     pub created: Option<String>,
     /// What its layers take unpacked, in bytes.
@@ -52,11 +56,13 @@ impl Engine {
                 sandboxes: users.get(image.id.as_ref()).map_or(0, Vec::len),
                 id: image.id.digest().to_owned(),
                 names: named.names,
-                digests: [Some(image.manifest_digest), image.index_digest]
+                digests: named.digests.iter().map(ToString::to_string).collect(),
+                manifests: named
+                    .manifests
                     .into_iter()
-                    .flatten()
-                    .map(|d| d.to_string())
+                    .map(|(name, digest)| (name, digest.to_string()))
                     .collect(),
+                repo_digests: named.repo_digests,
                 created: image.created,
                 size_bytes: image.size_bytes,
                 labels: labels.unwrap_or_default().into_iter().collect(),

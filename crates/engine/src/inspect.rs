@@ -62,24 +62,17 @@ impl Engine {
     /// See [`InspectError`].
     pub fn inspect_image(&self, name: &str) -> Result<Value, InspectError> {
         let named = self.find_image(name)?;
+        // By which the name that was asked for was got; asked by ID, the first name decides.
+        let asked = self.matching_name(name, &named).ok().or_else(|| named.names.first().cloned());
+        let manifest = asked.and_then(|name| named.manifests.get(&name).cloned());
         let image = named.image;
+        let manifest = manifest.unwrap_or_else(|| image.manifest_digest.clone());
         let config = self.config(&image.id)?;
-        let digests: Vec<String> = named
-            .names
-            .iter()
-            .map(|name| {
-                let repository = name
-                    .rsplit_once(':')
-                    .filter(|(_, tag)| !tag.contains('/'))
-                    .map_or(name.as_str(), |(name, _)| name);
-                format!("{repository}@{}", image.manifest_digest)
-            })
-            .collect();
         Ok(json!({
             "Id": image.id.digest(),
-            "Digest": image.manifest_digest.to_string(),
+            "Digest": manifest.to_string(),
             "RepoTags": named.names,
-            "RepoDigests": digests,
+            "RepoDigests": named.repo_digests,
             "Created": image.created,
             "Architecture": image.architecture,
             "Os": image.os,

@@ -7,6 +7,7 @@ use crate::progress::PullProgress;
 use crate::pull::PulledImage;
 use gaufre_image::Platform;
 use gaufre_image::archive::{Archive, ArchiveError};
+use gaufre_store::Origin;
 use std::path::PathBuf;
 
 /// Where to load from.
@@ -77,7 +78,7 @@ impl Engine {
             let names: Vec<String> = found.names.iter().map(ToString::to_string).collect();
             let shown = names.first().cloned().unwrap_or_else(|| found.image.id().to_string());
             progress.started(&shown);
-            let acquired = acquire(self.store()?, &archive, &found.image, &names, progress);
+            let acquired = acquire(self.store()?, &archive, &found.image, &names, Origin::Archive, progress);
             self.collect_postponed();
             let id =
                 acquired.map_err(|source| LoadError::Acquire { image: shown, source: Box::new(source) })?;

@@ -9,7 +9,7 @@ use gaufre_image::{
     Credentials, NewRegistryError, Platform, RegistriesConf, RegistriesConfError, Registry, RegistryOptions,
     ResolveError, Timeouts,
 };
-use gaufre_store::ImageError;
+use gaufre_store::{ImageError, Origin};
 use std::time::Duration;
 
 /// What to pull, and how.
@@ -143,7 +143,7 @@ impl Engine {
         // A name with a digest is kept by its digest, not as a tag that could move.
         let tag = image.reference.as_ref().map(ToString::to_string);
         let names: Vec<String> = tag.iter().cloned().collect();
-        let acquired = acquire(self.store()?, &registry, &image, &names, progress);
+        let acquired = acquire(self.store()?, &registry, &image, &names, Origin::Registry, progress);
         self.collect_postponed();
         let id =
             acquired.map_err(|source| PullError::Acquire { name: name.clone(), source: Box::new(source) })?;
@@ -159,13 +159,15 @@ impl Engine {
     ) -> Result<Option<PulledImage>, PullError> {
         let store = self.store()?;
         let fail = |source| PullError::Index { name: name.to_owned(), source: Box::new(source) };
-        let Some(image) = crate::images::lookup(store, name, conf).map_err(fail)? else { return Ok(None) };
+        let Some(found) = crate::images::lookup(store, name, conf).map_err(fail)? else { return Ok(None) };
+        let image = found.image;
         let fits = platform.is_none_or(|wanted| {
             wanted.architecture == image.image.architecture && wanted.os == image.image.os
         });
         Ok(fits.then(|| PulledImage {
             id: image.image.id.digest().to_owned(),
-            name: image.names.first().cloned(),
+            // Asked by ID, it is called what it is called first, as podman does.
+            name: found.name.or_else(|| image.names.first().cloned()),
         }))
     }
 }

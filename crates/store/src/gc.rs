@@ -100,8 +100,8 @@ impl Store {
         let mut needed = Needed::default();
         for named in self.images().list()? {
             let image = named.image;
-            let blobs = [Some(image.id), Some(image.manifest_digest), image.index_digest];
-            needed.blobs.extend(blobs.iter().flatten().map(|digest| digest.digest().to_owned()));
+            needed.blobs.insert(image.id.digest().to_owned());
+            needed.blobs.extend(named.digests.iter().map(|digest| digest.digest().to_owned()));
             needed.layers.extend(image.layers.iter().map(|layer| layer.digest().to_owned()));
         }
         for id in in_use {

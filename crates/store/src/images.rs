@@ -1,5 +1,8 @@
 //! Images and their names.
 
+mod digests;
+
+use std::collections::BTreeMap;
 use std::io;
 use std::str::FromStr;
 
@@ -9,6 +12,7 @@ use rusqlite::{OptionalExtension, Transaction};
 use crate::digest::{self, UnsupportedDigest};
 use crate::index::IndexError;
 use crate::store::Store;
+pub(crate) use digests::record_all;
 
 /// An image as the index knows it. Its manifest and config are blobs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +42,21 @@ pub struct NamedImage {
     pub image: ImageRecord,
     /// Full references, such as `docker.io/library/redis:7`.
     pub names: Vec<String>,
+    /// The digest of the manifest by which each name was got.
+    pub manifests: BTreeMap<String, Digest>,
+    /// The digests of manifests and indexes by which registries gave it: `docker.io/library/redis@sha256:…`.
+    pub repo_digests: Vec<String>,
+    /// The digests of all its manifests and indexes, those of archives too.
+    pub digests: Vec<Digest>,
+}
+
+/// From where an image comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// The registry that its names say, at the digests that it has.
+    Registry,
+    /// An archive, whose manifest no registry needs to have: names that mean the image already keep their digest.
+    Archive,
 }
 
 /// An image that cannot be found, kept or changed.
@@ -100,11 +119,15 @@ impl Images<'_> {
     ///
     /// # Errors
     /// [`ImageError::Incomplete`] names a missing part.
-    pub fn insert(&self, image: &ImageRecord, names: &[String]) -> Result<(), ImageError> {
+    pub fn insert(&self, image: &ImageRecord, names: &[String], origin: Origin) -> Result<(), ImageError> {
         self.check_parts(image)?;
         self.store.write(|index| {
             insert_row(index, image)?;
-            names.iter().try_for_each(|name| point(index, name, &image.id))
+            digests::record(index, image, names, origin)?;
+            names.iter().try_for_each(|name| match origin {
+                Origin::Archive if digests::means(index, name, &image.id)? => Ok(()),
+                _ => point(index, name, &image.id, image.manifest_digest.as_ref()),
+            })
         })?;
         Ok(())
     }
@@ -120,10 +143,11 @@ impl Images<'_> {
             return self.get(&id)?.ok_or_else(not_found);
         }
         if let Some((name, digest)) = text.split_once('@') {
-            let repository = repository(name);
+            let repository = digests::repository(name);
             let matches = |named: &NamedImage| {
-                named.names.iter().any(|name| self::repository(name) == repository)
-                    && has_digest(&named.image, digest)
+                named.repo_digests.iter().any(|known| known.split_once('@') == Some((repository, digest)))
+                    || (named.names.iter().any(|name| digests::repository(name) == repository)
+                        && has_digest(named, digest))
             };
             return self.list()?.into_iter().find(matches).ok_or_else(not_found);
         }
@@ -156,22 +180,30 @@ impl Images<'_> {
     /// [`ImageError::NotFound`] if there is no such image.
     pub fn tag(&self, id: &Digest, name: &str) -> Result<(), ImageError> {
         let known = self.store.write(|index| {
-            let known = index.query_row("SELECT 1 FROM images WHERE id = ?1", [id.as_ref()], |_| Ok(()));
-            if known.optional()?.is_none() {
-                return Ok(false);
+            let sql = "SELECT manifest_digest FROM images WHERE id = ?1";
+            let known = index.query_row(sql, [id.as_ref()], |row| row.get::<_, String>(0)).optional()?;
+            if let Some(manifest) = &known
+                && !digests::means(index, name, id)?
+            {
+                point(index, name, id, manifest)?;
             }
-            point(index, name, id)?;
-            Ok(true)
+            Ok(known.is_some())
         })?;
         if known { Ok(()) } else { Err(ImageError::NotFound { name: id.to_string() }) }
     }
 
-    /// Removes a name; whether it was there. The image stays, dangling if it was the last name.
+    /// Removes a name; whether it was there. The image stays, dangling if it was the last name. With the last name of
+    /// a repository goes what was known of the image there.
     ///
     /// # Errors
     /// The index cannot be written.
     pub fn untag(&self, name: &str) -> Result<bool, ImageError> {
-        let removed = self.store.write(|index| index.execute("DELETE FROM names WHERE name = ?1", [name]))?;
+        let id = self.id_by_name(name)?;
+        let removed = self.store.write(|index| {
+            let removed = index.execute("DELETE FROM names WHERE name = ?1", [name])?;
+            id.map_or(Ok(()), |id| digests::forget_repository(index, &id, digests::repository(name)))?;
+            Ok(removed)
+        })?;
         Ok(removed > 0)
     }
 
@@ -214,7 +246,8 @@ impl Images<'_> {
         let start = format!("sha256:{prefix}");
         let end = format!("{start}g");
         let sql = "SELECT id FROM images WHERE id >= ?1 AND id < ?2
-                   UNION SELECT id FROM images WHERE manifest_digest = ?1 OR index_digest = ?1";
+                   UNION SELECT id FROM images WHERE manifest_digest = ?1 OR index_digest = ?1
+                   UNION SELECT image_id FROM digests WHERE digest = ?1";
         let ids: Vec<String> = self.store.read(|index| {
             index.prepare_cached(sql)?.query_map([&start, &end], |row| row.get(0))?.collect()
         })?;
@@ -238,7 +271,10 @@ impl Images<'_> {
             "SELECT id, manifest_digest, index_digest, size_bytes, created, architecture, os,
                 (SELECT group_concat(diff_id, ' ') FROM
                     (SELECT diff_id FROM image_layers WHERE image_id = id ORDER BY position)),
-                (SELECT group_concat(name, ' ') FROM (SELECT name FROM names WHERE image_id = id ORDER BY name))
+                (SELECT group_concat(name || ' ' || coalesce(manifest_digest, images.manifest_digest), ' ') FROM
+                    (SELECT name, manifest_digest FROM names WHERE image_id = id ORDER BY name)),
+                (SELECT group_concat(repository || '@' || digest, ' ') FROM
+                    (SELECT repository, digest FROM digests WHERE image_id = id ORDER BY repository, digest))
              FROM images {condition} ORDER BY id"
         );
         let rows: Vec<Row> = self.store.read(|index| {
@@ -263,7 +299,32 @@ impl Images<'_> {
             architecture: row.architecture,
             os: row.os,
         };
-        Ok(NamedImage { image, names: words(row.names) })
+        let mut named = NamedImage {
+            digests: [Some(&image.manifest_digest), image.index_digest.as_ref()]
+                .into_iter()
+                .flatten()
+                .cloned()
+                .collect(),
+            image,
+            names: Vec::new(),
+            manifests: BTreeMap::new(),
+            repo_digests: Vec::new(),
+        };
+        for pair in words(row.names).chunks_exact(2) {
+            named.manifests.insert(pair[0].clone(), self.digest(&pair[1])?);
+            named.names.push(pair[0].clone());
+        }
+        for known in words(row.digests) {
+            let (repository, digest) = known.split_once('@').ok_or_else(|| self.store.damaged(&known))?;
+            let digest = self.digest(digest)?;
+            if !named.digests.contains(&digest) {
+                named.digests.push(digest);
+            }
+            if !repository.is_empty() {
+                named.repo_digests.push(known);
+            }
+        }
+        Ok(named)
     }
 
     fn digest(&self, text: &str) -> Result<Digest, IndexError> {
@@ -281,6 +342,7 @@ struct Row {
     os: String,
     layers: Option<String>,
     names: Option<String>,
+    digests: Option<String>,
 }
 
 fn row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
@@ -294,6 +356,7 @@ fn row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
         os: row.get(6)?,
         layers: row.get(7)?,
         names: row.get(8)?,
+        digests: row.get(9)?,
     })
 }
 
@@ -325,21 +388,12 @@ fn insert_row(index: &Transaction<'_>, image: &ImageRecord) -> rusqlite::Result<
     Ok(())
 }
 
-fn point(index: &Transaction<'_>, name: &str, id: &Digest) -> rusqlite::Result<()> {
-    index.execute("INSERT OR REPLACE INTO names (name, image_id) VALUES (?1, ?2)", (name, id.as_ref()))?;
+fn point(index: &Transaction<'_>, name: &str, id: &Digest, manifest: &str) -> rusqlite::Result<()> {
+    let sql = "INSERT OR REPLACE INTO names (name, image_id, manifest_digest) VALUES (?1, ?2, ?3)";
+    index.execute(sql, (name, id.as_ref(), manifest))?;
     Ok(())
 }
 
-fn has_digest(image: &ImageRecord, digest: &str) -> bool {
-    [Some(&image.id), Some(&image.manifest_digest), image.index_digest.as_ref()]
-        .into_iter()
-        .flatten()
-        .any(|known| known.as_ref() == digest)
-}
-
-/// A reference without tag and digest; a colon before the last slash belongs to a port.
-fn repository(name: &str) -> &str {
-    let name = name.split_once('@').map_or(name, |(name, _)| name);
-    let slash = name.rfind('/').unwrap_or(0);
-    name[slash..].rfind(':').map_or(name, |colon| &name[..slash + colon])
+fn has_digest(named: &NamedImage, digest: &str) -> bool {
+    named.image.id.as_ref() == digest || named.digests.iter().any(|known| known.as_ref() == digest)
 }

@@ -15,7 +15,7 @@ use crate::space::NoSpace;
 use crate::store::{Store, is_open, part};
 
 /// The schema that this version writes (`PRAGMA user_version`).
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 
 /// How long a writer waits for another process's transaction; none takes longer than milliseconds.
 const BUSY: Duration = Duration::from_secs(20);
@@ -38,9 +38,17 @@ CREATE TABLE image_layers (
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE names (
     name TEXT PRIMARY KEY,
-    image_id TEXT NOT NULL REFERENCES images(id) ON DELETE CASCADE
+    image_id TEXT NOT NULL REFERENCES images(id) ON DELETE CASCADE,
+    manifest_digest TEXT
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX names_by_image ON names(image_id);
+CREATE TABLE digests (
+    image_id TEXT NOT NULL REFERENCES images(id) ON DELETE CASCADE,
+    repository TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    PRIMARY KEY (image_id, repository, digest)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX digests_by_digest ON digests(digest);
 CREATE TABLE layers (
     diff_id TEXT PRIMARY KEY,
     size_bytes INTEGER NOT NULL,
@@ -52,6 +60,19 @@ CREATE TABLE volumes (
     labels TEXT NOT NULL,
     anonymous INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+";
+
+/// From version 1, which knew one manifest for each image, to version 2.
+const KEEP_ALL_DIGESTS: &str = "
+ALTER TABLE names ADD COLUMN manifest_digest TEXT;
+UPDATE names SET manifest_digest = (SELECT manifest_digest FROM images WHERE id = image_id);
+CREATE TABLE digests (
+    image_id TEXT NOT NULL REFERENCES images(id) ON DELETE CASCADE,
+    repository TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    PRIMARY KEY (image_id, repository, digest)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX digests_by_digest ON digests(digest);
 ";
 
 /// The index cannot be used.
@@ -189,7 +210,7 @@ impl Store {
         connection.execute_batch("PRAGMA foreign_keys = ON; PRAGMA synchronous = FULL;").map_err(failed)?;
         match version(&connection).map_err(failed)? {
             VERSION => Ok(connection),
-            0 => {
+            0 | 1 => {
                 // SQLite does not wait where two processes switch a new database to WAL at once.
                 let _lock = self
                     .part(part::LOCKS)
@@ -245,10 +266,15 @@ fn version(connection: &Connection) -> rusqlite::Result<i64> {
 fn make(connection: &Connection) -> rusqlite::Result<()> {
     connection.query_row("PRAGMA journal_mode = WAL", (), |_| Ok(()))?;
     let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
-    // Another process may have been first.
-    if version(&transaction)? == 0 {
-        transaction.execute_batch(SCHEMA)?;
-        transaction.pragma_update(None, "user_version", VERSION)?;
+    match version(&transaction)? {
+        0 => transaction.execute_batch(SCHEMA)?,
+        1 => {
+            transaction.execute_batch(KEEP_ALL_DIGESTS)?;
+            crate::images::record_all(&transaction)?;
+        }
+        // Another process was first.
+        _ => return transaction.commit(),
     }
+    transaction.pragma_update(None, "user_version", VERSION)?;
     transaction.commit()
 }

@@ -9,7 +9,7 @@ mod tests {
     use std::process::{Child, Command, Stdio};
     use std::time::Duration;
 
-    use gaufre_store::{ImageRecord, LayerLimits, LayerOutcome, Store};
+    use gaufre_store::{ImageRecord, LayerLimits, LayerOutcome, Origin, Store};
     use oci_spec::image::Digest;
 
     use crate::support::{Tar, TestStore, digest_of, open};
@@ -47,7 +47,7 @@ mod tests {
             architecture: "amd64".into(),
             os: "linux".into(),
         };
-        store.images().insert(&image, &[format!("localhost/test:{}", number % 3)]).unwrap();
+        store.images().insert(&image, &[format!("localhost/test:{}", number % 3)], Origin::Registry).unwrap();
         drop(lease);
         store.prune(&gaufre_store::PruneOptions::default()).unwrap();
     }
@@ -119,6 +119,48 @@ mod tests {
         let added = outcomes.iter().filter(|outcome| matches!(outcome, LayerOutcome::Added(_))).count();
         assert_eq!(added, 1);
         assert!(test.store.check(false).unwrap().is_sound());
+    }
+
+    /// A layer that begins and does not go on until the other end of the channel is dropped.
+    struct Stuck<'a> {
+        begun: std::sync::mpsc::Sender<()>,
+        on: std::sync::mpsc::Receiver<()>,
+        rest: &'a [u8],
+    }
+
+    impl std::io::Read for Stuck<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+            let _ = self.begun.send(());
+            let _ = self.on.recv();
+            self.rest.read(buffer)
+        }
+    }
+
+    #[test]
+    fn one_who_unpacks_a_layer_without_end_does_not_keep_others_from_it() {
+        let test = TestStore::new();
+        let tar = layer(1);
+        let diff_id = digest_of(&tar);
+        let limits =
+            LayerLimits { patience: std::time::Duration::from_millis(100), ..LayerLimits::default() };
+        let add = |tar: &mut dyn std::io::Read| {
+            let store = open(test.dir.path());
+            let lease = store.lease().unwrap();
+            store.add_layer(&lease, &diff_id, tar, &limits).unwrap()
+        };
+        let (begun, has_begun) = std::sync::mpsc::channel();
+        let (goes_on, on) = std::sync::mpsc::channel();
+        std::thread::scope(|scope| {
+            let slow = scope.spawn(|| add(&mut Stuck { begun, on, rest: &tar }));
+            has_begun.recv().unwrap();
+            assert!(matches!(add(&mut tar.as_slice()), LayerOutcome::Added(_)));
+            assert!(matches!(add(&mut std::io::empty()), LayerOutcome::Present(_)));
+            drop(goes_on);
+            assert!(matches!(slow.join().unwrap(), LayerOutcome::Present(_)), "the first that is done wins");
+        });
+        assert!(test.store.check(false).unwrap().is_sound());
+        let left = std::fs::read_dir(test.store.root().join("staging")).unwrap().count();
+        assert_eq!(left, 0);
     }
 
     #[test]

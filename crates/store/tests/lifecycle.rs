@@ -9,7 +9,8 @@ mod tests {
     use std::fs;
 
     use gaufre_store::{
-        Finding, ImageError, ImageRecord, InUse, PruneOptions, ResetError, Store, StoreOptions, VolumeError,
+        Finding, ImageError, ImageRecord, InUse, Origin, PruneOptions, ResetError, Store, StoreOptions,
+        VolumeError,
     };
 
     use crate::support::{Tar, TestStore, digest_of, open};
@@ -42,7 +43,7 @@ mod tests {
             os: "linux".into(),
         };
         let names: Vec<String> = names.iter().map(ToString::to_string).collect();
-        test.store.images().insert(&image, &names).unwrap();
+        test.store.images().insert(&image, &names, Origin::Registry).unwrap();
         drop(lease);
         image
     }
@@ -129,7 +130,7 @@ mod tests {
         let test = TestStore::new();
         let mut image = add_image(&test, "x", &["app:1"]);
         image.layers.push(digest_of(b"missing"));
-        let error = test.store.images().insert(&image, &["app:2".into()]).unwrap_err();
+        let error = test.store.images().insert(&image, &["app:2".into()], Origin::Registry).unwrap_err();
         assert!(matches!(error, ImageError::Incomplete { .. }));
         assert!(test.store.images().find("app:2").is_err());
     }

@@ -8,25 +8,32 @@ use gaufre_store::{ImageError, NamedImage, Store};
 /// The registry part of a name that was given to an image here and belongs to no registry, as podman has it.
 const LOCAL: &str = "localhost";
 
+/// An image, and the full name by which it was found.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) image: NamedImage,
+    /// `None` if it was asked for by its ID or digest alone.
+    pub(crate) name: Option<String>,
+}
+
 /// The image that `name` stands for, as [`Engine::pull`] would understand it; `None` when it is not here.
-pub(crate) fn lookup(
-    store: &Store,
-    name: &str,
-    conf: &RegistriesConf,
-) -> Result<Option<NamedImage>, ImageError> {
+pub(crate) fn lookup(store: &Store, name: &str, conf: &RegistriesConf) -> Result<Option<Found>, ImageError> {
     let mut names = candidates(name, conf);
     if let Ok(local) = Reference::parse_with_registry(name, LOCAL) {
         names.push(local.with_default_tag().to_string());
     }
-    names.push(name.to_owned());
-    for name in names {
-        match store.images().find(&name) {
-            Ok(image) => return Ok(Some(image)),
+    for full in names {
+        match store.images().find(&full) {
+            Ok(image) => return Ok(Some(Found { image, name: Some(full) })),
             Err(ImageError::NotFound { .. }) => {}
             Err(error) => return Err(error),
         }
     }
-    Ok(None)
+    match store.images().find(name) {
+        Ok(image) => Ok(Some(Found { image, name: None })),
+        Err(ImageError::NotFound { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 impl Engine {
@@ -34,7 +41,7 @@ impl Engine {
         let conf = RegistriesConf::load()
             .map_err(|source| ImagesError::Name { name: name.to_owned(), source: Box::new(source) })?;
         let found = lookup(self.store()?, name, &conf)?;
-        Ok(found.ok_or_else(|| ImageError::NotFound { name: name.to_owned() })?)
+        Ok(found.ok_or_else(|| ImageError::NotFound { name: name.to_owned() })?.image)
     }
 
     /// Gives the image `source` another name.
@@ -67,7 +74,7 @@ impl Engine {
     }
 
     /// Which of the names of `found` is meant by `asked`.
-    pub(super) fn matching_name(&self, asked: &str, found: &NamedImage) -> Result<String, ImagesError> {
+    pub(crate) fn matching_name(&self, asked: &str, found: &NamedImage) -> Result<String, ImagesError> {
         let conf = RegistriesConf::load()
             .map_err(|source| ImagesError::Name { name: asked.to_owned(), source: Box::new(source) })?;
         let mut names = candidates(asked, &conf);

@@ -203,7 +203,7 @@ impl Store {
                 _ => false,
             })
         };
-        for NamedImage { image, names } in self.images().list()? {
+        for NamedImage { image, names, .. } in self.images().list()? {
             report.images += 1;
             let blobs = [&image.id, &image.manifest_digest];
             let mut missing: Vec<Digest> = Vec::new();

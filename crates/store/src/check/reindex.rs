@@ -8,7 +8,7 @@ use rustix::io::Errno;
 use super::{CheckError, Finding, Report, io_error};
 use crate::digest;
 use crate::gc::diff_ids;
-use crate::images::ImageRecord;
+use crate::images::{ImageRecord, Origin};
 use crate::index::IndexError;
 use crate::sandbox::is_id;
 use crate::store::{Store, part};
@@ -99,7 +99,7 @@ impl Store {
             let Some(manifest_digest) = digest::from_hex(&hex) else { continue };
             if let Some(image) = self.image_of(manifest_digest) {
                 // An image whose layers are not all there is none; its blobs go with the next collection.
-                let _ = self.images().insert(&image, &[]);
+                let _ = self.images().insert(&image, &[], Origin::Archive);
             }
         }
         Ok(())
