@@ -17,7 +17,7 @@ pub const REPOSITORY: &str = "gaufre/demo";
 /// Its tag.
 pub const TAG: &str = "latest";
 /// The hidden verb that the image runs: a small HTTP server.
-pub const WORKLOAD_VERB: &str = "demo-workload";
+pub const WORKLOAD_VERB: &str = "__demo-workload";
 /// Where the program lies in the image.
 pub const PROGRAM: &str = "/gaufre";
 /// The port that the workload listens on inside, TCP.

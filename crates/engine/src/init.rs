@@ -7,14 +7,17 @@ use std::ffi::OsString;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, ExitCode};
 
-/// The hidden verb `init`: `gaufre init -- COMMAND...`, run as the first process of a sandbox.
+/// The hidden verb. Podman has a verb `init`: nobody who types that may get this one.
+pub const VERB: &str = "__init";
+
+/// The hidden verb `__init`: `gaufre __init -- COMMAND...`, run as the first process of a sandbox.
 #[must_use]
 pub fn main(mut arguments: Vec<OsString>) -> ExitCode {
     if arguments.first().is_some_and(|word| word == "--") {
         arguments.remove(0);
     }
     let Some((command, arguments)) = arguments.split_first() else {
-        eprintln!("gaufre init is started by gaufre itself");
+        eprintln!("gaufre {VERB} is started by gaufre itself");
         return ExitCode::from(125);
     };
     // Before the child exists, so that no signal is missed.

@@ -1,4 +1,5 @@
-//! The verbs that gaufre says to itself: helper processes are this same program, started by exec.
+//! The verbs that gaufre says to itself: helper processes are this same program, started by exec. Those that do what
+//! their arguments say begin with two underscores, as nothing that anybody types by mistake.
 
 use std::process::ExitCode;
 
@@ -11,7 +12,7 @@ pub(crate) fn dispatch() -> Option<ExitCode> {
     let verb = args.next()?;
     match verb.to_str()? {
         "keeper" => Some(gaufre_engine::keeper::main(args.collect())),
-        "init" => Some(gaufre_engine::init::main(args.collect())),
+        gaufre_engine::init::VERB => Some(gaufre_engine::init::main(args.collect())),
         gaufre_engine::demo::WORKLOAD_VERB => Some(demo::workload::serve()),
         demo::REGISTRY_VERB => Some(match gaufre_engine::demo::serve_registry() {
             Ok(()) => ExitCode::SUCCESS,

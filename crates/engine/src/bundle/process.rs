@@ -14,7 +14,7 @@ pub(super) fn process(definition: &Definition, user: &ResolvedUser) -> Result<Pr
     let settings = &definition.settings;
     let mut args = definition.process.args.clone();
     if settings.init {
-        args.splice(0..0, [super::mounts::INIT_PATH, "init", "--"].map(str::to_owned));
+        args.splice(0..0, [super::mounts::INIT_PATH, crate::init::VERB, "--"].map(str::to_owned));
     }
     let mut process = ProcessBuilder::default()
         .terminal(settings.terminal)

@@ -23,7 +23,7 @@ impl World {
         let directory = PathBuf::from(format!("/var/tmp/gaufre-cli-test-{}-{number}", std::process::id()));
         std::fs::create_dir_all(&directory).unwrap();
         let mut registry = Command::new(GAUFRE)
-            .arg("demo-registry")
+            .arg("__demo-registry")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

@@ -30,7 +30,7 @@ removes it. It uses a store of its own and leaves nothing.")]
 pub(crate) struct Args {}
 
 /// The hidden verb of the registry.
-pub(crate) const REGISTRY_VERB: &str = "demo-registry";
+pub(crate) const REGISTRY_VERB: &str = "__demo-registry";
 
 /// The container has this long to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
