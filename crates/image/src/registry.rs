@@ -23,6 +23,7 @@ mod dns;
 mod endpoint;
 mod layer;
 mod options;
+mod pace;
 mod redirect;
 mod request_error;
 mod resolve;

@@ -14,6 +14,7 @@ use super::credentials::Secret;
 use super::dns::SystemResolver;
 use super::endpoint::{AuthState, Authority, Endpoint, challenge_of, classify, silent};
 use super::options::RegistryOptions;
+use super::pace::Pace;
 use super::request_error::RequestError;
 use super::retry;
 use super::token::{self, TokenRequest};
@@ -98,13 +99,10 @@ impl Client {
         what: &str,
         limit_bytes: u64,
     ) -> Result<Bytes, RequestError> {
-        let idle = self.options.timeouts.idle;
+        let mut pace = Pace::new(self.options.timeouts);
         let mut bytes = BytesMut::new();
         loop {
-            let chunk = tokio::time::timeout(idle, response.chunk())
-                .await
-                .map_err(|_| silent(registry, what, idle))?
-                .map_err(|error| classify(error, registry, what, &self.options.timeouts))?;
+            let chunk = pace.next_chunk(&mut response, registry, what).await?;
             let Some(chunk) = chunk else { return Ok(bytes.freeze()) };
             if bytes.len() as u64 + chunk.len() as u64 > limit_bytes {
                 let (registry, what) = (registry.to_owned(), what.to_owned());

@@ -48,6 +48,18 @@ pub enum RequestError {
         /// The limit in seconds.
         seconds: f32,
     },
+    /// The registry sends, but hardly anything.
+    #[error("registry {registry} is too slow: it sent {bytes} bytes of {what} within {seconds} s")]
+    Slow {
+        /// Host and port.
+        registry: String,
+        /// What was asked for.
+        what: String,
+        /// What came within the time.
+        bytes: u64,
+        /// The time in seconds.
+        seconds: f32,
+    },
     /// The exchange broke off.
     #[error("the connection to registry {registry} broke while asking for {what}")]
     Broken {
@@ -124,7 +136,7 @@ pub enum RequestError {
         /// The WWW-Authenticate header.
         challenge: String,
     },
-    /// Credentials would leave over plain HTTP although the registry is not marked insecure.
+    /// Credentials would leave over plain HTTP although the registry itself is spoken to over TLS.
     #[error("registry {registry} asks to send credentials to {realm} without TLS")]
     InsecureRealm {
         /// Host and port.
@@ -179,6 +191,7 @@ impl RequestError {
             Self::Connect { .. } | Self::Silent { .. } => {
                 Some("check the registry's name, the network and the proxy settings")
             }
+            Self::Slow { .. } => Some("try again later; --registry-timeout gives the registry more time"),
             Self::TooManyRequests { .. } => Some("wait, or log in for a higher limit"),
             _ => None,
         }
@@ -197,7 +210,7 @@ impl RequestError {
     /// Whether the same request may succeed in a while.
     pub(super) fn is_passing(&self) -> bool {
         match self {
-            Self::Connect { .. } | Self::Silent { .. } | Self::Broken { .. } => true,
+            Self::Connect { .. } | Self::Silent { .. } | Self::Broken { .. } | Self::Slow { .. } => true,
             Self::TooManyRequests { .. } => true,
             Self::Status { status, .. } => super::retry::is_passing(*status),
             _ => false,

@@ -256,6 +256,25 @@ fn a_registry_that_hangs_gives_an_error_in_bounded_time() {
 }
 
 #[test]
+fn a_registry_that_trickles_gives_an_error_and_is_given_the_attempts() {
+    let image = image(LEN, Compression::Plain);
+    let server = with_layer_fault(&image, |_| Answer::Trickle);
+    assert_names(&pull(&server).unwrap_err(), &server, &["broke after", "is too slow"]);
+    let offsets = server.layer_offsets(&image);
+    assert_eq!(offsets.len(), 3, "resumed twice: {offsets:?}");
+    assert!(offsets[1] > Some(0) && offsets[2] > offsets[1], "{offsets:?}");
+    let slow_once =
+        with_layer_fault(&image, |asked| if asked.nth == 0 { Answer::Trickle } else { Answer::Usual });
+    assert_eq!(pull(&slow_once), Ok(1));
+    // 400 bytes of it would take longer than all attempts.
+    let server = FaultyServer::start(&image, |asked| match asked.path.contains("/manifests/") {
+        true => Answer::Trickle,
+        false => Answer::Usual,
+    });
+    assert_names(&pull(&server).unwrap_err(), &server, &["is too slow"]);
+}
+
+#[test]
 fn a_token_is_fetched_once_used_and_renewed_when_it_is_refused() {
     let image = image(1000, Compression::Gzip);
     let known = image.clone();

@@ -40,6 +40,8 @@ pub(crate) enum Answer {
     IgnoreRange,
     /// Nothing, for longer than any test waits.
     Hang,
+    /// A good head, then a byte each 50 ms for as long as the client listens.
+    Trickle,
     /// A good head and so many bytes, then nothing.
     HangAfter(usize),
 }
@@ -165,6 +167,14 @@ fn answer(mut stream: &TcpStream, image: &BuiltImage, asked: &Asked, answer: Ans
         Answer::Hang => {
             std::thread::sleep(Duration::from_secs(600));
             None
+        }
+        Answer::Trickle => {
+            send(head.as_bytes())?;
+            for byte in body {
+                send(&[*byte])?;
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            Some(())
         }
         Answer::HangAfter(len) => {
             send(head.as_bytes())?;

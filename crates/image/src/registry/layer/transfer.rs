@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bytes::{Buf, Bytes};
+use bytes::Buf;
 use oci_spec::image::Descriptor;
 use reqwest::header::CONTENT_RANGE;
 use reqwest::{Response, StatusCode};
@@ -12,8 +12,7 @@ use crate::digest::{Hasher, require_sha256};
 use crate::image::{Image, LayerError, Progress};
 use crate::registries::Location;
 use crate::registry::client::{Ask, Client};
-use crate::registry::endpoint::{classify, silent};
-use crate::registry::options::Timeouts;
+use crate::registry::pace::Pace;
 use crate::registry::request_error::RequestError;
 
 /// A stretch at least this long (bytes) shows that the registry works: failures are counted anew after it.
@@ -112,9 +111,11 @@ impl Transfer {
         };
         let mut response = self.client.get(&ask).await.map_err(|error| Cut::Fatal(self.open_error(error)))?;
         let mut skip = self.bytes_to_skip(location, &response, offset).map_err(Cut::Fatal)?;
-        let timeouts = self.client.options.timeouts;
+        let mut pace = Pace::new(self.client.options.timeouts);
+        let registry = &location.authority.registry;
         loop {
-            let Some(mut chunk) = next_chunk(&mut response, location, &ask.what, &timeouts).await? else {
+            let chunk = pace.next_chunk(&mut response, registry, &ask.what).await.map_err(Cut::Broken)?;
+            let Some(mut chunk) = chunk else {
                 return if self.hasher.len_bytes() == size_bytes { Ok(()) } else { Err(Cut::Ended) };
             };
             let skipped = skip.min(chunk.len() as u64);
@@ -202,19 +203,6 @@ impl Transfer {
 
     fn names(&self, location: &Location) -> (String, String) {
         (self.descriptor.digest().to_string(), location.authority.registry.clone())
-    }
-}
-
-async fn next_chunk(
-    response: &mut Response,
-    location: &Location,
-    what: &str,
-    timeouts: &Timeouts,
-) -> Result<Option<Bytes>, Cut> {
-    let (registry, idle) = (&location.authority.registry, timeouts.idle);
-    match tokio::time::timeout(idle, response.chunk()).await {
-        Err(_) => Err(Cut::Broken(silent(registry, what, idle))),
-        Ok(chunk) => chunk.map_err(|error| Cut::Broken(classify(error, registry, what, timeouts))),
     }
 }
 
