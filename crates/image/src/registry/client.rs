@@ -12,9 +12,10 @@ use super::auth_file;
 use super::challenge::Challenge;
 use super::credentials::Secret;
 use super::dns::SystemResolver;
-use super::endpoint::{AuthState, Authority, Endpoint, challenge_of, classify, silent};
+use super::endpoint::{AuthState, Authority, Endpoint, challenge_of, classify, http_client, silent};
 use super::options::RegistryOptions;
 use super::pace::Pace;
+use super::redirect;
 use super::request_error::RequestError;
 use super::retry;
 use super::token::{self, TokenRequest};
@@ -273,7 +274,8 @@ impl Client {
         let url = Url::parse(realm).map_err(|_| unusable())?;
         match url.scheme() {
             "https" => {}
-            "http" if endpoint.authority.insecure => {}
+            // What came over TLS does not send a secret out in plain text, whoever vouches for the registry.
+            "http" if endpoint.base.scheme() == "http" => {}
             "http" => return Err(RequestError::InsecureRealm { registry, realm: realm.to_owned() }),
             _ => return Err(unusable()),
         }
@@ -286,7 +288,9 @@ impl Client {
                 }
             }
             TokenRequest::Post { url, form } => {
-                endpoint.http.post(url).header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(form)
+                let (authority, redirects) = (&endpoint.authority, redirect::to_the_same_server());
+                let http = http_client(authority, &self.options, &self.resolver, &url, redirects)?;
+                http.post(url).header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(form)
             }
         };
         let what = format!("a token for {scope}");

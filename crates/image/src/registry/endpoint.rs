@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use reqwest::redirect::Policy;
 use reqwest::{Response, Url};
 use tokio::sync::Mutex;
 
@@ -54,7 +55,8 @@ impl Endpoint {
             Url::parse(&text).map_err(|_| RequestError::Address(registry.clone()))
         };
         let https = address("https")?;
-        let http = http_client(authority, options, resolver, &https)?;
+        let policy = redirect::policy(authority.insecure);
+        let http = http_client(authority, options, resolver, &https, policy)?;
         match ping(&http, &https, registry, options).await {
             Ok(response) => Self::answered(authority, https, http, &response),
             // Only an insecure registry may answer in plain text, and only if TLS itself is what failed.
@@ -108,11 +110,13 @@ async fn ping(
     }
 }
 
-fn http_client(
+/// Connections as this registry needs them, to `url` and where it leads.
+pub(super) fn http_client(
     authority: &Authority,
     options: &RegistryOptions,
     resolver: &SystemResolver,
     url: &Url,
+    redirects: Policy,
 ) -> Result<reqwest::Client, RequestError> {
     let registry = authority.registry.clone();
     let tls = tls::client_config(&registry, options.cert_dir.as_deref(), !authority.insecure)
@@ -121,7 +125,7 @@ fn http_client(
         .user_agent(concat!("gaufre/", env!("CARGO_PKG_VERSION")))
         .tls_backend_preconfigured(tls)
         .dns_resolver(resolver.clone())
-        .redirect(redirect::policy(authority.insecure))
+        .redirect(redirects)
         .connect_timeout(options.timeouts.connect)
         .pool_idle_timeout(Duration::from_secs(30));
     if is_loopback(url) {

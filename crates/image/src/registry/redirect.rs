@@ -19,10 +19,27 @@ pub(super) fn policy(insecure: bool) -> Policy {
     })
 }
 
+/// For a request whose body holds a secret: only to the very server that it was sent to.
+pub(super) fn to_the_same_server() -> Policy {
+    Policy::custom(move |attempt: Attempt<'_>| {
+        if attempt.previous().len() > 10 {
+            return attempt.error(RedirectError::TooMany);
+        }
+        let first = attempt.previous().first().map(reqwest::Url::origin);
+        if first != Some(attempt.url().origin()) {
+            let to = attempt.url().host_str().unwrap_or_default().to_owned();
+            return attempt.error(RedirectError::CarriesSecret(to));
+        }
+        attempt.follow()
+    })
+}
+
 #[derive(Debug, thiserror::Error)]
 enum RedirectError {
     #[error("the registry redirects without end")]
     TooMany,
     #[error("the registry redirects from TLS to plain HTTP at {0}")]
     LeavesTls(String),
+    #[error("the token server redirects a request with a refresh token to another server, {0}")]
+    CarriesSecret(String),
 }

@@ -1,9 +1,10 @@
 //! Redirects, proxies and credential helpers: the ways on which requests and passwords leave the straight path.
 
+use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
-use gaufre_image::{Compression, Credentials, Reference, Registry, RegistryOptions};
+use gaufre_image::{Compression, Credentials, Reference, Registry, RegistryOptions, RetryPolicy};
 
 use crate::faulty_server::{Answer, FaultyServer};
 use crate::layout::{amd64, chain, image, read_layers};
@@ -44,6 +45,95 @@ fn a_password_does_not_follow_a_redirect_to_another_server() {
     let asked = elsewhere.asked.lock().unwrap();
     assert_eq!(asked.len(), 1);
     assert_eq!(asked[0].authorization, None);
+}
+
+/// An auth file that has a refresh token for `address`, in a folder that goes with it.
+fn refresh_token_for(address: &str) -> (tempfile::TempDir, RegistryOptions) {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("auth.json");
+    std::fs::write(&file, format!(r#"{{"auths":{{"{address}":{{"identitytoken":"refresh"}}}}}}"#)).unwrap();
+    let options = RegistryOptions {
+        tls_verify: Some(false),
+        auth_file: Some(file),
+        retry: RetryPolicy { attempts: 1, ..RetryPolicy::default() },
+        ..RegistryOptions::default()
+    };
+    (dir, options)
+}
+
+#[test]
+fn a_refresh_token_does_not_follow_a_redirect_to_another_server() {
+    let image = image(1000, Compression::Gzip);
+    let elsewhere = FaultyServer::start(&image, |_| Answer::Body(br#"{"token":"t"}"#.to_vec()));
+    let token_server = |to: String, path: &'static str| {
+        FaultyServer::start(&image, move |asked| match asked.path.as_str() {
+            "/token" => {
+                let location = format!("Location: http://{to}{path}\r\nConnection: close\r\n");
+                Answer::Status("307 Temporary Redirect", location)
+            }
+            _ => Answer::Body(br#"{"token":"t"}"#.to_vec()),
+        })
+    };
+    let issuer = token_server(elsewhere.address.clone(), "/token");
+    let realm = format!("WWW-Authenticate: Bearer realm=\"http://{}/token\"\r\n", issuer.address);
+    let server = FaultyServer::start(&image, move |asked| match &asked.authorization {
+        None => Answer::Status("401 Unauthorized", realm.clone()),
+        Some(_) => Answer::Usual,
+    });
+    let (_dir, options) = refresh_token_for(&server.address);
+    let registry = Registry::new(options).unwrap();
+    let error = chain(&registry.resolve(&server.reference(), &amd64()).unwrap_err());
+    assert!(error.contains("redirects a request with a refresh token to another server"), "{error}");
+    assert_eq!(issuer.asked.lock().unwrap().len(), 1);
+    assert_eq!(elsewhere.asked.lock().unwrap().len(), 0, "the token went elsewhere");
+}
+
+/// A registry over TLS, with a certificate of nobody, that asks everybody for a token from `realm`.
+fn tls_registry(realm: String) -> String {
+    let key = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    let certificate = key.cert.der().clone();
+    let private = rustls::pki_types::PrivateKeyDer::try_from(key.signing_key.serialize_der()).unwrap();
+    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], private)
+        .unwrap();
+    let config = std::sync::Arc::new(config);
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    // The thread ends with the test's process.
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let connection = rustls::ServerConnection::new(std::sync::Arc::clone(&config)).unwrap();
+            let mut tls = rustls::StreamOwned::new(connection, stream);
+            let mut request = [0; 4096];
+            if tls.read(&mut request).is_ok_and(|len| len > 0) {
+                let challenge = format!("WWW-Authenticate: Bearer realm=\"{realm}\"");
+                let _ = write!(
+                    tls,
+                    "HTTP/1.1 401 No\r\n{challenge}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+                );
+                tls.conn.send_close_notify();
+                let _ = tls.flush();
+            }
+        }
+    });
+    address
+}
+
+#[test]
+fn a_registry_over_tls_cannot_have_credentials_sent_in_plain_text() {
+    let image = image(1000, Compression::Gzip);
+    let elsewhere = FaultyServer::start(&image, |_| Answer::Body(br#"{"token":"t"}"#.to_vec()));
+    let address = tls_registry(format!("http://{}/token", elsewhere.address));
+    let (_dir, options) = refresh_token_for(&address);
+    let registry = Registry::new(options).unwrap();
+    let reference = Reference::parse(&format!("{address}/image:1")).unwrap();
+    let error = chain(&registry.resolve(&reference, &amd64()).unwrap_err());
+    assert!(error.contains("without TLS"), "{error}");
+    assert_eq!(elsewhere.asked.lock().unwrap().len(), 0);
 }
 
 /// Runs `pulls_what_its_environment_names` in a process with an environment of its own.
