@@ -11,11 +11,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::{self, UnsupportedDigest};
 use crate::index::IndexError;
-use crate::lock::{Lease, NamedLock};
+use crate::lock::Lease;
 use crate::space::{NoSpace, no_space};
 use crate::staging::{self, Staged};
 use crate::store::{Store, part};
 use crate::stream::pump;
+use crate::turn;
 use crate::unpack::{LayerLimits, UnpackError, Unpacked, unpack};
 
 /// The files of a layer's directory.
@@ -131,7 +132,8 @@ impl Store {
     /// all of it is on disk and its diff ID is proven; on an error nothing of it is left.
     ///
     /// Of several callers with one layer, in whatever processes, one unpacks and the others wait for it; they then
-    /// return [`LayerOutcome::Present`] without reading. If the one is killed, another takes over.
+    /// return [`LayerOutcome::Present`] without reading. If the one is killed, another takes over; if it takes longer
+    /// than [`LayerLimits::patience`], another unpacks beside it, and the layer of the first that is done stays.
     ///
     /// # Errors
     /// [`AddLayerError`].
@@ -147,8 +149,8 @@ impl Store {
         if let Some(info) = self.layer_info(hex).map_err(failed)? {
             return Ok(LayerOutcome::Present(info));
         }
-        let _lock = NamedLock::wait(self.part(part::LOCKS).map_err(failed)?, &format!("layer-{hex}"))
-            .map_err(failed)?;
+        let locks = self.part(part::LOCKS).map_err(failed)?;
+        let _turn = turn::wait(locks, hex, limits.patience, || self.has_layer_dir(hex)).map_err(failed)?;
         if let Some(info) = self.layer_info(hex).map_err(failed)? {
             return Ok(LayerOutcome::Present(info));
         }
@@ -160,9 +162,9 @@ impl Store {
         let info = self.fill(&staged, diff_id, tar, limits)?;
         // One sync for the whole layer, before its name appears: a power cut leaves all of it or none.
         rustix::fs::syncfs(staged.dir()).map_err(|error| failed(error.into()))?;
-        staged.move_to(self.part(part::LAYERS).map_err(failed)?, hex).map_err(failed)?;
+        let was_first = staged.move_to(self.part(part::LAYERS).map_err(failed)?, hex).map_err(failed)?;
         self.index_layer(&info)?;
-        Ok(LayerOutcome::Added(info))
+        Ok(if was_first { LayerOutcome::Added(info) } else { LayerOutcome::Present(info) })
     }
 
     /// Unpacks into `staged` and writes down what came of it.

@@ -59,6 +59,20 @@ impl NamedLock {
         }
     }
 
+    /// The lock `name` in the directory `locks`; `None` while somebody else holds it.
+    pub(crate) fn try_take(locks: impl AsFd, name: &str) -> io::Result<Option<Self>> {
+        loop {
+            let file = open_lock_file(&locks, name)?;
+            if !try_lock(&file)? {
+                return Ok(None);
+            }
+            if is_still_named(&locks, name, &file)? {
+                let dir = locks.as_fd().try_clone_to_owned()?;
+                return Ok(Some(Self { dir, file, name: name.to_owned() }));
+            }
+        }
+    }
+
     /// Removes lock files whose owner died. Those of living owners stay.
     pub(crate) fn sweep(locks: impl AsFd, names: &[String]) -> io::Result<()> {
         for name in names.iter().filter(|name| name.as_str() != "lease") {

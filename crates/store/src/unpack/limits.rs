@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::io;
+use std::time::Duration;
 
 use super::UnpackError;
 
@@ -25,6 +26,9 @@ pub struct LayerLimits {
     /// Decompressed bytes for each compressed byte of the whole layer, beyond a first gibibyte, which is free: single
     /// files of zeros compress by a thousand and more, whole layers of software and text by thirty at most.
     pub ratio: u64,
+    /// How long to wait for another that unpacks the same layer before doing it beside that one. Most layers are there
+    /// by then; where one is not, it costs a second transfer.
+    pub patience: Duration,
 }
 
 /// What a layer may hold whatever its ratio is.
@@ -40,6 +44,7 @@ impl Default for LayerLimits {
             name_bytes: 255,
             compressed_bytes: None,
             ratio: 100,
+            patience: Duration::from_secs(30),
         }
     }
 }
