@@ -5,6 +5,7 @@ use super::record::{RecordError, read_json, replace_json};
 use super::{Definition, Sandbox, SandboxId, SandboxName, UnreadableError};
 use crate::dirs::Dirs;
 use crate::failure::Failure;
+use gaufre_store::remove_tree;
 use rustix::fs::FlockOperation;
 use std::fs;
 use std::io;
@@ -104,11 +105,13 @@ impl<'a> Catalog<'a> {
         self.check_name_is_free(&definition.name)?;
 
         let unfinished = self.dirs.sandboxes().join(format!("{UNFINISHED}{id}"));
-        create(unfinished.join("logs"))?;
-        create(unfinished.join("bundle"))?;
         let sandbox = Sandbox::new(self.dirs, definition);
-        let made = replace_json(&unfinished.join(DEFINITION), &sandbox.definition, durable)
-            .map_err(|source| RegisterError::Record { id: id.short().to_owned(), source })
+        let made = create(unfinished.join("logs"))
+            .and_then(|()| create(unfinished.join("bundle")))
+            .and_then(|()| {
+                replace_json(&unfinished.join(DEFINITION), &sandbox.definition, durable)
+                    .map_err(|source| RegisterError::Record { id: id.short().to_owned(), source })
+            })
             .and_then(|()| {
                 let link = self.name_link(&sandbox.definition.name);
                 let _ = fs::remove_file(&link); // Of a sandbox that is gone: its name was found free.
@@ -121,7 +124,7 @@ impl<'a> Catalog<'a> {
         match made {
             Ok(()) => Ok(sandbox),
             Err(error) => {
-                let _ = fs::remove_dir_all(&unfinished);
+                let _ = remove_tree(&unfinished);
                 Err(error)
             }
         }
@@ -237,5 +240,36 @@ pub(super) fn entries(path: &Path) -> io::Result<Vec<fs::DirEntry>> {
         Ok(entries) => entries.collect(),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
         Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::Settings;
+    use serde_json::json;
+
+    #[test]
+    fn a_container_of_which_a_part_cannot_be_made_leaves_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let dirs = Dirs { root: dir.path().join("root"), run: dir.path().join("run") };
+        let id = "0".repeat(64);
+        let definition: Definition = serde_json::from_value(json!({
+            "id": id, "name": "one", "created_at": "2024-01-01T00:00:00Z", "mounts": [],
+            "image": {"id": format!("sha256:{id}"), "name": "image", "layers": []},
+            "process": {"args": ["true"], "entrypoint_len": 0, "env": [], "cwd": "/", "user": null,
+                "stop_signal": 15, "exposed_ports": []},
+            "settings": Settings::default(),
+        }))
+        .unwrap();
+        // In the way of the second directory, as a disk that is full after the first.
+        let unfinished = dirs.sandboxes().join(format!("{UNFINISHED}{id}"));
+        fs::create_dir_all(&unfinished).unwrap();
+        fs::write(unfinished.join("bundle"), "").unwrap();
+        let error = Catalog::new(&dirs).register(definition.clone()).unwrap_err();
+        assert!(matches!(error, RegisterError::Create { .. }), "{error}");
+        assert_eq!(fs::read_dir(dirs.sandboxes()).unwrap().count(), 0);
+        assert_eq!(fs::read_dir(dirs.root.join(NAMES)).unwrap().count(), 0);
+        Catalog::new(&dirs).register(definition).unwrap();
     }
 }
