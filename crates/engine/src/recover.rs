@@ -5,6 +5,7 @@ use crate::engine::Engine;
 use crate::keeper;
 use crate::process::is_alive;
 use crate::sandbox::{FindError, KeeperLock, LockError, Locked, RunState, Sandbox};
+use gaufre_store::remove_tree;
 use std::time::{Duration, Instant};
 
 /// How long another command may take to give a sandbox a new keeper.
@@ -20,7 +21,7 @@ impl Engine {
             match catalog.load(&id) {
                 Ok(Some(sandbox)) => recover(&self.dirs, &sandbox),
                 // Removed, but for this. A sandbox that is being created has no run directory yet.
-                Ok(None) => drop(std::fs::remove_dir_all(self.dirs.running().join(id.as_str()))),
+                Ok(None) => drop(remove_tree(&self.dirs.running().join(id.as_str()))),
                 // Said by whoever lists the sandboxes.
                 Err(_) => {}
             }
@@ -84,7 +85,7 @@ pub(crate) fn idle_lock(
 fn mend(dirs: &Dirs, sandbox: &Sandbox, lock: KeeperLock) {
     if !sandbox.has_run_state() {
         // It ended in good order while we looked, or died before it made anything.
-        let _ = std::fs::remove_dir_all(sandbox.run_directory());
+        let _ = remove_tree(sandbox.run_directory());
         return lock.release();
     }
     if let Err(error) = keeper::spawn_successor(dirs, sandbox, &lock) {

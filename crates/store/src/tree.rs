@@ -136,16 +136,11 @@ fn remove_one(
 }
 
 fn move_to_top(root: &OwnedFd, dir: &OwnedFd, name: &CStr, moved: &mut u64) -> io::Result<()> {
-    let mut cleared = false;
     loop {
         let to = format!(".deep-{moved}");
         *moved += 1;
         match rustix::fs::renameat_with(dir, name, root, to.as_str(), rustix::fs::RenameFlags::NOREPLACE) {
             Err(Errno::EXIST) => {}
-            Err(Errno::PERM) if !cleared => {
-                clear_immutable(dir.as_fd(), name);
-                cleared = true;
-            }
             other => return Ok(other?),
         }
     }

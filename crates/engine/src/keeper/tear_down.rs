@@ -9,8 +9,8 @@ use crate::dirs::Dirs;
 use crate::sandbox::{Catalog, Exit, Phase, Retired, Run, Sandbox};
 use gaufre_net::Net;
 use gaufre_runtime::cgroup::{Cgroup, CgroupError};
+use gaufre_store::remove_tree;
 use jiff::Timestamp;
-use std::fs;
 
 /// After the workload's end.
 pub(super) fn after_run(
@@ -84,7 +84,7 @@ pub(super) fn at_the_end(dirs: &Dirs, sandbox: &Sandbox) -> Option<Retired> {
         crate::rm::remove_anonymous_volumes(dirs, sandbox);
         note("the container", Catalog::new(dirs).retire(sandbox))
     } else {
-        note("the run directory", fs::remove_dir_all(sandbox.run_directory()));
+        note("the run directory", remove_tree(sandbox.run_directory()));
         None
     }
 }

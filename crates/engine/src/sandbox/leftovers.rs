@@ -5,6 +5,7 @@
 
 use super::catalog::{Catalog, DEFINITION, FindError, NAMES, UNFINISHED, entries};
 use super::{Sandbox, SandboxId};
+use gaufre_store::remove_tree;
 use rustix::fs::{FlockOperation, Mode, OFlags, flock, open};
 use std::fs;
 use std::io;
@@ -24,7 +25,7 @@ impl Catalog<'_> {
             let is_ours = fs::read_link(&link).is_ok_and(|to| to.as_os_str() == sandbox.id().as_str());
             if is_ours { fs::remove_file(&link) } else { Ok(()) }
         })?;
-        remove_all(sandbox.run_directory())?;
+        remove_tree(sandbox.run_directory())?;
         Ok(retired)
     }
 
@@ -38,7 +39,7 @@ impl Catalog<'_> {
             }
             Ok(())
         })?;
-        remove_all(&self.dirs.running().join(id.as_str()))?;
+        remove_tree(&self.dirs.running().join(id.as_str()))?;
         retired.remove()
     }
 
@@ -95,7 +96,7 @@ impl Catalog<'_> {
             }
         }
         for (path, _lock) in abandoned {
-            let gone = remove && remove_all(&path).is_ok();
+            let gone = remove && remove_tree(&path).is_ok();
             if !gone {
                 found.push(path);
             }
@@ -116,7 +117,7 @@ pub(crate) struct Retired {
 impl Retired {
     /// Removes its files.
     pub(crate) fn remove(self) -> io::Result<()> {
-        remove_all(&self.directory)
+        remove_tree(&self.directory)
     }
 }
 
@@ -125,11 +126,4 @@ fn lock_directory(path: &Path) -> io::Result<Option<OwnedFd>> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let Ok(directory) = open(path, flags, Mode::empty()) else { return Ok(None) };
     Ok(flock(&directory, FlockOperation::NonBlockingLockExclusive).is_ok().then_some(directory))
-}
-
-fn remove_all(directory: &Path) -> io::Result<()> {
-    match fs::remove_dir_all(directory) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        other => other,
-    }
 }
