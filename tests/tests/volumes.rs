@@ -2,7 +2,7 @@
 
 #[cfg(test)]
 mod tests {
-    use gaufre_tests::{Gaufre, Registry, Witness, run, tool};
+    use gaufre_tests::{Gaufre, Registry, Witness, run, tool, until};
     use std::fs;
     use std::os::unix::fs::MetadataExt;
     use std::path::PathBuf;
@@ -128,6 +128,53 @@ mod tests {
         assert_eq!(volumes(&gaufre).len(), 1);
         gaufre.ok(&["system", "prune", "--force", "--volumes"]);
         assert!(volumes(&gaufre).is_empty());
+    }
+
+    #[test]
+    fn a_volume_without_a_name_stays_while_another_container_mounts_it() {
+        let (gaufre, image) = ready();
+        let script = "echo kept > /data/file; sleep 1000";
+        let run = ["run", "-d", "--network=none"];
+        let with = |more: &[&str]| gaufre.ok(&[&run[..], more].concat());
+        with(&["--rm", "--name=first", "-v", "/data", &image, "bash", "-c", script]);
+        until("the file", 30, || {
+            let found = gaufre.say(&["exec", "first", "cat", "/data/file"]);
+            (found.out == "kept\n").then_some(())
+        });
+        let shared = format!("{}:/data", volumes(&gaufre)[0]);
+        for name in ["second", "third"] {
+            with(&["--name", name, "-v", &shared, &image, "sleep", "1000"]);
+        }
+        gaufre.ok(&["stop", "--time=0", "first"]);
+        until("its removal", 30, || gaufre.say(&["inspect", "first"]).code.ne(&0).then_some(()));
+        assert_eq!(gaufre.ok(&["exec", "second", "cat", "/data/file"]), "kept\n");
+        // To neither of the two it is the volume that was made for it alone.
+        gaufre.ok(&["rm", "--force", "--volumes", "--time=0", "second"]);
+        assert_eq!(gaufre.ok(&["exec", "third", "cat", "/data/file"]), "kept\n");
+        assert_eq!(volumes(&gaufre).len(), 1);
+
+        gaufre.ok(&["rm", "--force", "--time=0", "third"]);
+        let owner = with(&["-v", "/data", &image, "sleep", "1000"]);
+        let own = volumes(&gaufre).into_iter().find(|name| !shared.starts_with(name)).unwrap();
+        with(&["--name=guest", "-v", &format!("{own}:/data"), &image, "sleep", "1000"]);
+        // One whose definition is unreadable may be one that mounts it.
+        let id = gaufre.ok(&["inspect", "--format", "{{.Id}}", "guest"]);
+        let definition = gaufre.dir().join("root/sandboxes").join(id.trim()).join("definition.json");
+        let whole = fs::read(&definition).unwrap();
+        fs::write(&definition, "{").unwrap();
+        gaufre.ok(&["rm", "--force", "--volumes", "--time=0", owner.trim()]);
+        assert!(data(&gaufre, &own).exists());
+        fs::write(&definition, whole).unwrap();
+        gaufre.ok(&["rm", "--force", "--volumes", "--time=0", "guest"]);
+        assert!(data(&gaufre, &own).exists());
+    }
+
+    #[test]
+    fn a_run_that_comes_to_nothing_leaves_the_volume_that_has_a_name_as_podman_does() {
+        let (gaufre, image) = ready();
+        let said = inside(&gaufre, &image, "-v newly:/x -v /y --entrypoint=/nonexistent", "true");
+        assert_eq!(said.code, 127, "{said:?}");
+        assert_eq!(volumes(&gaufre), ["newly"]);
     }
 
     #[test]

@@ -1,14 +1,16 @@
 //! Removing sandboxes.
 
 use crate::bundle::cgroup_path;
+use crate::collect::ImagesLock;
 use crate::dirs::Dirs;
 use crate::engine::{Engine, OpenError};
 use crate::failure::Failure;
 use crate::recover::idle_lock;
 use crate::sandbox::{
-    FindError, LockError, Locked, MountSource, Sandbox, SandboxId, UnreadableError, try_keeper_lock,
+    Catalog, FindError, LockError, Locked, MountSource, Sandbox, SandboxId, UnreadableError, try_keeper_lock,
 };
 use crate::stop::{StopError, is_active};
+use crate::volumes::{VolumesError, volume_users};
 use gaufre_net::Net;
 use gaufre_runtime::cgroup::Cgroup;
 use gaufre_store::{Store, StoreOptions};
@@ -171,9 +173,10 @@ impl Engine {
     }
 }
 
-/// Removes the volumes that were made for this sandbox alone. One that does not go is found by `system prune`.
+/// Removes the volumes that were made for this sandbox alone, unless another mounts one by its name. One that does not
+/// go is found by `system prune`.
 pub(crate) fn remove_anonymous_volumes(dirs: &Dirs, sandbox: &Sandbox) {
-    let anonymous: Vec<&String> = sandbox
+    let mut anonymous: Vec<&String> = sandbox
         .definition
         .mounts
         .iter()
@@ -188,6 +191,21 @@ pub(crate) fn remove_anonymous_volumes(dirs: &Dirs, sandbox: &Sandbox) {
     let Ok(store) = Store::open(StoreOptions { root: dirs.root.clone(), run: dirs.run.clone() }) else {
         return;
     };
+    // Until they have gone nobody creates a sandbox that mounts one.
+    let users = ImagesLock::remove(dirs).map_err(VolumesError::Lock).and_then(|lock| {
+        let users = volume_users(&Catalog::new(dirs))?;
+        Ok((lock, users))
+    });
+    let (_lock, users) = match users {
+        Ok(users) => users,
+        Err(error) => {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, "volumes stay, for nobody can tell who mounts them");
+            return;
+        }
+    };
+    anonymous
+        .retain(|name| users.get(*name).is_none_or(|users| users.iter().all(|user| user == sandbox.id())));
     for name in anonymous {
         if let Err(error) = store.volumes().remove(name) {
             tracing::warn!(error = &error as &dyn std::error::Error, name, "a volume could not be removed");

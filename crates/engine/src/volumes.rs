@@ -4,7 +4,7 @@ use crate::collect::ImagesLock;
 use crate::engine::{Engine, OpenError};
 use crate::failure::Failure;
 use crate::rm::{RemoveError, RemoveOptions};
-use crate::sandbox::{FindError, MountSource, SandboxId};
+use crate::sandbox::{Catalog, FindError, MountSource, SandboxId};
 use gaufre_store::{VolumeError, VolumeRecord};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
@@ -86,7 +86,7 @@ impl Failure for VolumesError {
 }
 
 /// The sandboxes that mount each volume, by its name.
-type Users = BTreeMap<String, Vec<SandboxId>>;
+pub(crate) type Users = BTreeMap<String, Vec<SandboxId>>;
 
 impl Engine {
     /// All volumes, by name.
@@ -135,7 +135,7 @@ impl Engine {
         self.recover_all();
         let store = self.store()?;
         if force {
-            for id in self.volume_users()?.remove(name).unwrap_or_default() {
+            for id in volume_users(&self.catalog())?.remove(name).unwrap_or_default() {
                 let options = RemoveOptions { force: true, ..RemoveOptions::default() };
                 match self.remove(id.as_str(), options) {
                     Ok(_) | Err(RemoveError::Find(FindError::NoSuchSandbox(_))) => {}
@@ -145,7 +145,7 @@ impl Engine {
         }
         // Until it has gone nobody creates a sandbox that mounts it.
         let _lock = ImagesLock::remove(&self.dirs).map_err(VolumesError::Lock)?;
-        if let Some(users) = self.volume_users()?.remove(name) {
+        if let Some(users) = volume_users(&self.catalog())?.remove(name) {
             return Err(VolumesError::InUse { name: name.to_owned(), sandboxes: short(&users) });
         }
         match store.volumes().remove(name)? {
@@ -162,7 +162,7 @@ impl Engine {
         self.recover_all();
         let store = self.store()?;
         let _lock = ImagesLock::remove(&self.dirs).map_err(VolumesError::Lock)?;
-        let users = self.volume_users()?;
+        let users = volume_users(&self.catalog())?;
         let mut removed = Vec::new();
         for record in store.volumes().list()? {
             let volume = volume(record, &users);
@@ -172,13 +172,13 @@ impl Engine {
         }
         Ok(removed)
     }
+}
 
-    /// Who mounts what, for one who removes: an error if that is not known of every sandbox.
-    fn volume_users(&self) -> Result<Users, FindError> {
-        let (sandboxes, damaged) = self.catalog().survey()?;
-        damaged.into_iter().next().map_or(Ok(()), Err)?;
-        Ok(users(sandboxes))
-    }
+/// Who mounts what, for one who removes: an error if that is not known of every sandbox.
+pub(crate) fn volume_users(catalog: &Catalog<'_>) -> Result<Users, FindError> {
+    let (sandboxes, damaged) = catalog.survey()?;
+    damaged.into_iter().next().map_or(Ok(()), Err)?;
+    Ok(users(sandboxes))
 }
 
 fn users(sandboxes: Vec<crate::sandbox::Sandbox>) -> Users {
