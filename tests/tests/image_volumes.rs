@@ -112,6 +112,72 @@ mod tests {
         assert_eq!(fs::read_dir(&host).unwrap().count(), 1);
     }
 
+    #[test]
+    fn a_volume_is_filled_once_and_from_the_image_alone() {
+        let gaufre = Gaufre::new();
+        let image = with_data(&gaufre);
+        let run = |name: &str, volume: &str, script: &str| {
+            let name = format!("--name={name}");
+            gaufre.ok(&["run", &name, "--network=none", "-v", volume, image, "sh", "-c", script])
+        };
+        // What the container writes beside the volume is not in it when it is mounted again.
+        let script =
+            "ls -A /a/b; test -e /a2 || { mv /a /a2 && mkdir -p /a/b && truncate -s 50M /a/b/huge; }";
+        run("swapper", "swapped:/a/b", script);
+        for _ in 0..2 {
+            assert_eq!(
+                gaufre.ok(&["start", "--attach", "swapper"]),
+                "",
+                "the container's own files were copied"
+            );
+        }
+        assert_eq!(fs::read_dir(gaufre.dir().join("root/volumes/swapped/_data")).unwrap().count(), 0);
+        // What the container empties stays empty, as with podman and docker; a new one fills it again, as with docker.
+        run("cleaner", "emptied:/srv/data", "cd /srv/data && cat deep/file && rm -r deep");
+        assert_eq!(gaufre.say(&["start", "--attach", "cleaner"]).out, "");
+        assert_eq!(fs::read_dir(gaufre.dir().join("root/volumes/emptied/_data")).unwrap().count(), 0);
+        assert_eq!(run("reader", "emptied:/srv/data", "cat /srv/data/deep/file"), "of the image\n");
+    }
+
+    #[test]
+    fn a_volume_is_filled_at_the_first_start_that_succeeds() {
+        let gaufre = Gaufre::new();
+        let image = with_data(&gaufre);
+        let missing = gaufre.dir().join("missing");
+        let bind = format!("{}:/bound", missing.display());
+        let script = "cat /srv/data/deep/file";
+        let create = ["create", "--name=late", "--network=none", "-v", &bind, "-v", "late:/srv/data", image];
+        gaufre.ok(&[&create[..], &["sh", "-c", script]].concat());
+        gaufre.fails(125, &["start", "--attach", "late"]);
+        fs::create_dir(missing).unwrap();
+        assert_eq!(gaufre.ok(&["start", "--attach", "late"]), "of the image\n");
+    }
+
+    #[test]
+    fn a_sparse_file_of_the_image_takes_no_more_room_in_a_volume() {
+        let gaufre = Gaufre::new();
+        let tree = gaufre.dir().join("tree");
+        fs::create_dir_all(tree.join("srv/data")).unwrap();
+        let file = fs::File::create(tree.join("srv/data/sparse")).unwrap();
+        file.set_len(512 << 20).unwrap();
+        let archive = gaufre.dir().join("sparse.tar");
+        run(tool("tar")
+            .args(["--sparse", "--format=pax", "-cf"])
+            .arg(&archive)
+            .arg("-C")
+            .arg(&tree)
+            .arg("."));
+        let archive = fs::read(archive).unwrap();
+        assert!(archive.len() < 1 << 20);
+        let image = Crafted::busybox().config("Volumes", json!({"/srv/data": {}})).archive(&archive);
+        let image = image.load(&gaufre, "example.com/sparse:1");
+        let said =
+            gaufre.ok(&["run", "--rm", "--network=none", image, "stat", "-c", "%s %b", "/srv/data/sparse"]);
+        let (size, blocks) = said.trim().split_once(' ').unwrap();
+        assert_eq!(size, (512 << 20).to_string());
+        assert!(blocks.parse::<u64>().unwrap() < 2048, "{blocks} blocks of 512 bytes");
+    }
+
     /// Swaps what appears in the volume for links to the host, and empties it again so that it is filled anew.
     const SWAPPER: &str = r"
 import os, shutil, sys

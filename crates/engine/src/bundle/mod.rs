@@ -102,7 +102,7 @@ pub(crate) fn make(
         .root(RootBuilder::default().path("rootfs").readonly(settings.read_only).build()?)
         .hostname(hostname_of(definition))
         .process(process::process(definition, &user)?)
-        .mounts(mounts::mounts(store, sandbox, rootfs)?)
+        .mounts(mounts::mounts(store, sandbox)?)
         .annotations(settings.annotations.clone().into_iter().collect::<std::collections::HashMap<_, _>>())
         .linux(linux)
         .build()?;

@@ -5,12 +5,11 @@ use super::copy_up::copy_up;
 use crate::sandbox::{Mount as Wanted, MountSource, Sandbox};
 use crate::settings::NetworkMode;
 use gaufre_runtime::spec::default_mounts;
-use gaufre_store::{Store, VolumeError};
+use gaufre_store::{RootfsRequest, Store};
 use oci_spec::OciSpecError;
 use oci_spec::runtime::{Mount, MountBuilder};
-use std::collections::BTreeMap;
 use std::io;
-use std::os::fd::BorrowedFd;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 /// Where `--init` puts our own binary in the sandbox.
@@ -48,11 +47,7 @@ pub enum MountError {
 }
 
 /// All mounts, in the order in which they are made: a parent before what lies below it.
-pub(super) fn mounts(
-    store: &Store,
-    sandbox: &Sandbox,
-    rootfs: BorrowedFd<'_>,
-) -> Result<Vec<Mount>, BundleError> {
+pub(super) fn mounts(store: &Store, sandbox: &Sandbox) -> Result<Vec<Mount>, BundleError> {
     let settings = &sandbox.definition.settings;
     let mut mounts = default_mounts(settings.shm_size_bytes);
     for mount in &mut mounts {
@@ -79,7 +74,7 @@ pub(super) fn mounts(
     }
     for wanted in &sandbox.definition.mounts {
         mounts.retain(|mount| *mount.destination() != wanted.destination);
-        mounts.push(mount(store, wanted, rootfs)?);
+        mounts.push(mount(store, sandbox, wanted)?);
     }
     // A stable sort: what was asked for later stays later among equals.
     mounts.sort_by_key(|mount| mount.destination().components().count());
@@ -99,7 +94,7 @@ fn adapt(mount: &mut Mount, settings: &crate::settings::Settings) {
     mount.set_options(Some(options));
 }
 
-fn mount(store: &Store, wanted: &Wanted, rootfs: BorrowedFd<'_>) -> Result<Mount, BundleError> {
+fn mount(store: &Store, sandbox: &Sandbox, wanted: &Wanted) -> Result<Mount, BundleError> {
     let options: Vec<&str> = wanted.options.iter().map(String::as_str).collect();
     match &wanted.source {
         MountSource::Tmpfs => Ok(MountBuilder::default()
@@ -119,33 +114,37 @@ fn mount(store: &Store, wanted: &Wanted, rootfs: BorrowedFd<'_>) -> Result<Mount
             Ok(bind(source, &wanted.destination, &options)?)
         }
         MountSource::Volume { name, anonymous, copy_up: wants_content } => {
-            let data = volume(store, name, *anonymous)
+            let volume = store
+                .volumes()
+                .get_or_create(name, *anonymous)
                 .map_err(|source| MountError::Volume { name: name.clone(), source: source.into() })?;
-            if *wants_content {
-                copy_up(rootfs, &wanted.destination, &data).map_err(|source| MountError::CopyUp {
+            if *wants_content && !has_run(sandbox) {
+                let image = || image(store, sandbox);
+                copy_up(image, &wanted.destination, &volume.path).map_err(|source| MountError::CopyUp {
                     name: name.clone(),
                     destination: wanted.destination.clone(),
                     source,
                 })?;
             }
-            Ok(bind(&data, &wanted.destination, &options)?)
+            Ok(bind(&volume.path, &wanted.destination, &options)?)
         }
     }
 }
 
-/// The directory of a volume, which is made if there is none of that name.
-fn volume(store: &Store, name: &str, anonymous: bool) -> Result<PathBuf, VolumeError> {
-    if let Some(volume) = store.volumes().get(name)? {
-        return Ok(volume.path);
+/// Whether the workload has ever run: whoever runs again finds its volumes as it left them, be they empty.
+fn has_run(sandbox: &Sandbox) -> bool {
+    match sandbox.run() {
+        Ok(run) => run.is_some_and(|run| run.exit.is_none_or(|exit| exit.error.is_none())),
+        Err(_) => true,
     }
-    match store.volumes().create(name, &BTreeMap::new(), anonymous) {
-        Ok(volume) => Ok(volume.path),
-        // Another sandbox made it meanwhile.
-        Err(VolumeError::Exists { .. }) => {
-            Ok(store.volumes().get(name)?.map(|volume| volume.path).unwrap_or_default())
-        }
-        Err(error) => Err(error),
-    }
+}
+
+/// The root of the image itself: nothing that a workload has written is in it.
+fn image(store: &Store, sandbox: &Sandbox) -> io::Result<OwnedFd> {
+    let layers = &sandbox.definition.image.layers;
+    store
+        .mount_rootfs(&RootfsRequest { layers, sandbox_dir: None, volatile: false })
+        .map_err(io::Error::other)
 }
 
 fn bind(
