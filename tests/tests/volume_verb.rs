@@ -26,6 +26,8 @@ mod tests {
         assert!(said.contains("pages") && said.contains("exists"), "{said}");
         assert_eq!(gaufre.ok(&["volume", "create", "--ignore", "pages"]), "pages\n");
         gaufre.fails(125, &["volume", "create", "../pages"]);
+        let said = gaufre.fails(125, &["volume", "create", &"a".repeat(300)]);
+        assert!(said.contains("300") && said.contains("255"), "{said}");
         gaufre.fails(125, &["volume", "create", "--label", "=web", "other"]);
         let made_up = gaufre.ok(&["volume", "create"]);
         assert_eq!(made_up.trim().len(), 64, "{made_up}");
