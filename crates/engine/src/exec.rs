@@ -59,16 +59,16 @@ pub enum ExecError {
     #[error(transparent)]
     Unreadable(#[from] UnreadableError),
     /// There is nothing to execute it in.
-    #[error("cannot execute in container {id}: it is not running")]
+    #[error("cannot execute in container {name}: it is not running")]
     NotRunning {
         /// Which.
-        id: String,
+        name: String,
     },
     /// The bundle it was started with cannot be read.
-    #[error("cannot read the bundle of container {id}")]
+    #[error("cannot read the bundle of container {name}")]
     Bundle {
         /// Which.
-        id: String,
+        name: String,
         /// Why.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
@@ -78,6 +78,9 @@ pub enum ExecError {
     /// A directory that is none.
     #[error("the working directory {0:?} is not an absolute path")]
     WorkingDirectory(String),
+    /// It was asked for, and is not there.
+    #[error("the working directory {0:?} does not exist in the container")]
+    NoWorkingDirectory(String),
     /// What was asked for has no form in the specification.
     #[error("cannot put the command into the runtime's terms")]
     Spec(#[from] OciSpecError),
@@ -91,20 +94,20 @@ pub enum ExecError {
     #[error(transparent)]
     Command(Box<gaufre_runtime::StartError>),
     /// The new process was killed, by the kernel or somebody, before it became the command.
-    #[error("the process for {command:?} in container {id} was killed before it could execute it")]
+    #[error("the process for {command:?} in container {name} was killed before it could execute it")]
     Killed {
         /// What.
         command: String,
         /// Where.
-        id: String,
+        name: String,
     },
     /// The runtime refuses.
-    #[error("cannot execute {command:?} in container {id}")]
+    #[error("cannot execute {command:?} in container {name}")]
     Runtime {
         /// What.
         command: String,
         /// Where.
-        id: String,
+        name: String,
         /// Why.
         source: Box<gaufre_runtime::ExecError>,
     },
@@ -114,7 +117,9 @@ impl Failure for ExecError {
     fn exit_code(&self) -> u8 {
         match self {
             Self::Command(error) => error.exit_code(),
-            Self::User(_) => 126,
+            Self::User(_) | Self::NoWorkingDirectory(_) => 126,
+            // As podman 4.3.
+            Self::NotRunning { .. } => 255,
             _ => 125,
         }
     }
@@ -126,7 +131,7 @@ impl Failure for ExecError {
             Self::Killed { .. } => {
                 Some("If nobody killed it, the container's memory limit leaves it no room.".to_owned())
             }
-            Self::NotRunning { id } => Some(format!("Start it first: gaufre start {id}")),
+            Self::NotRunning { name } => Some(format!("Start it first: gaufre start {name}")),
             _ => None,
         }
     }
@@ -248,20 +253,21 @@ fn execute(
     request: &ExecRequest,
     stdio: Stdio<'_>,
 ) -> Result<gaufre_runtime::ExecProcess, ExecError> {
-    let id = || sandbox.id().short().to_owned();
+    let name = || sandbox.name().to_owned();
     let Status::Running(running) = sandbox.status()? else {
-        return Err(ExecError::NotRunning { id: id() });
+        return Err(ExecError::NotRunning { name: name() });
     };
     let target =
-        open_pidfd(running.pid, running.start_ticks).ok_or_else(|| ExecError::NotRunning { id: id() })?;
-    let bundle = |source: Box<dyn std::error::Error + Send + Sync>| ExecError::Bundle { id: id(), source };
+        open_pidfd(running.pid, running.start_ticks).ok_or_else(|| ExecError::NotRunning { name: name() })?;
+    let bundle =
+        |source: Box<dyn std::error::Error + Send + Sync>| ExecError::Bundle { name: name(), source };
     let spec = Spec::load(sandbox.bundle().join("config.json")).map_err(|error| bundle(error.into()))?;
     let root = open_of(target.as_fd(), running.pid, "root", OFlags::PATH | OFlags::DIRECTORY)
         .map_err(|error| bundle(error.into()))?
-        .ok_or_else(|| ExecError::NotRunning { id: id() })?;
+        .ok_or_else(|| ExecError::NotRunning { name: name() })?;
     let process = process(sandbox, request, &spec, &root)?;
     exec(gaufre_runtime::ExecRequest {
-        pid: Pid::from_raw(running.pid).ok_or_else(|| ExecError::NotRunning { id: id() })?,
+        pid: Pid::from_raw(running.pid).ok_or_else(|| ExecError::NotRunning { name: name() })?,
         pidfd: target.as_fd(),
         spec: &spec,
         process: &process,
@@ -279,8 +285,8 @@ fn execute(
         let command = request.command.first().cloned().unwrap_or_default();
         match error {
             gaufre_runtime::ExecError::Start(error) => ExecError::Command(Box::new(error)),
-            gaufre_runtime::ExecError::Died => ExecError::Killed { command, id: id() },
-            error => ExecError::Runtime { command, id: id(), source: Box::new(error) },
+            gaufre_runtime::ExecError::Died => ExecError::Killed { command, name: name() },
+            error => ExecError::Runtime { command, name: name(), source: Box::new(error) },
         }
     })
 }
@@ -305,6 +311,9 @@ fn process(
     if let Some(workdir) = &request.workdir {
         if !workdir.starts_with('/') {
             return Err(ExecError::WorkingDirectory(workdir.clone()));
+        }
+        if crate::workdir::is_missing(root.as_fd(), workdir, &[]) {
+            return Err(ExecError::NoWorkingDirectory(workdir.clone()));
         }
         process.set_cwd(workdir.into());
     }

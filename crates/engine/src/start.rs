@@ -39,10 +39,10 @@ pub enum StartError {
     #[error(transparent)]
     Lock(#[from] LockError),
     /// Its keeper is still taking down the last run.
-    #[error("container {id} is still being taken down after its last run")]
+    #[error("container {name} is still being taken down after its last run")]
     Busy {
         /// Which.
-        id: String,
+        name: String,
     },
     /// It does not come to run.
     #[error(transparent)]
@@ -97,7 +97,7 @@ impl Engine {
         // The keeper of the last run may be at its last steps.
         let keeper_lock = match idle_lock(&self.dirs, &sandbox, TAKING_DOWN)? {
             Locked::Ours(lock) => lock,
-            Locked::Busy => return Err(StartError::Busy { id: sandbox.id().short().to_owned() }),
+            Locked::Busy => return Err(StartError::Busy { name: sandbox.name().to_owned() }),
             Locked::Gone => return Err(gone().into()),
         };
         if sandbox.definition.settings.network == NetworkMode::Bridge {
@@ -117,7 +117,7 @@ impl Engine {
     /// See [`AttachError`].
     pub fn attach(&self, name: &str, streams: AttachStreams) -> Result<Connection, AttachError> {
         let sandbox = self.find(name)?;
-        let not_running = || AttachError::NotRunning { id: sandbox.id().short().to_owned() };
+        let not_running = || AttachError::NotRunning { name: sandbox.name().to_owned() };
         if !sandbox.status().is_ok_and(|status| is_active(&status)) {
             return Err(not_running());
         }

@@ -23,32 +23,32 @@ pub enum StopError {
     #[error(transparent)]
     Unreadable(#[from] UnreadableError),
     /// There is nothing to signal.
-    #[error("cannot signal container {id}: it is not running")]
+    #[error("cannot signal container {name}: it is not running")]
     NotRunning {
         /// Which.
-        id: String,
+        name: String,
     },
     /// The kernel refuses.
-    #[error("cannot signal container {id}")]
+    #[error("cannot signal container {name}")]
     Signal {
         /// Which.
-        id: String,
+        name: String,
         /// Why.
         source: io::Error,
     },
     /// The wish cannot be noted down.
-    #[error("cannot ask container {id} to stop")]
+    #[error("cannot ask container {name} to stop")]
     Ask {
         /// Which.
-        id: String,
+        name: String,
         /// Why.
         source: io::Error,
     },
     /// Even SIGKILL did not end it.
-    #[error("container {id} still runs {seconds} s after SIGKILL")]
+    #[error("container {name} still runs {seconds} s after SIGKILL")]
     Unkillable {
         /// Which.
-        id: String,
+        name: String,
         /// How long was waited.
         seconds: u64,
     },
@@ -107,7 +107,7 @@ impl Engine {
         match self.wait_for_end(sandbox, Some(KILL_TIMEOUT))? {
             Some(_) => Ok(()),
             None => Err(StopError::Unkillable {
-                id: sandbox.id().short().to_owned(),
+                name: sandbox.name().to_owned(),
                 seconds: KILL_TIMEOUT.as_secs(),
             }),
         }
@@ -120,7 +120,7 @@ impl Engine {
     pub fn kill(&self, name: &str, signal: Signal) -> Result<String, StopError> {
         let sandbox = self.find(name)?;
         let Status::Running(running) = sandbox.status()? else {
-            return Err(StopError::NotRunning { id: sandbox.id().short().to_owned() });
+            return Err(StopError::NotRunning { name: sandbox.name().to_owned() });
         };
         if signal == Signal::KILL || signal == Signal::TERM {
             request_stop(&sandbox)?;
@@ -207,9 +207,7 @@ pub(crate) fn request_stop(sandbox: &Sandbox) -> Result<(), StopError> {
     match File::create(sandbox.stop_requested_path()) {
         // It has just ended by itself.
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        other => {
-            other.map(drop).map_err(|source| StopError::Ask { id: sandbox.id().short().to_owned(), source })
-        }
+        other => other.map(drop).map_err(|source| StopError::Ask { name: sandbox.name().to_owned(), source }),
     }
 }
 
@@ -218,6 +216,6 @@ fn send(sandbox: &Sandbox, running: &Running, signal: i32) -> Result<(), StopErr
     let Some(pidfd) = open_pidfd(running.pid, running.start_ticks) else { return Ok(()) };
     match crate::process::kill(pidfd.as_fd(), signal) {
         Err(error) if error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(3) => Ok(()),
-        other => other.map_err(|source| StopError::Signal { id: sandbox.id().short().to_owned(), source }),
+        other => other.map_err(|source| StopError::Signal { name: sandbox.name().to_owned(), source }),
     }
 }

@@ -27,10 +27,10 @@ pub enum AttachError {
     #[error(transparent)]
     Find(#[from] crate::sandbox::FindError),
     /// There is nothing to attach to.
-    #[error("container {id} is not running")]
+    #[error("container {name} is not running")]
     NotRunning {
         /// Which.
-        id: String,
+        name: String,
     },
     /// The keeper does not answer.
     #[error("cannot reach the keeper at {}", path.display())]
@@ -52,7 +52,9 @@ impl Failure for AttachError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Find(error) => error.hint(),
-            Self::NotRunning { id } => Some(format!("Start it and take part: gaufre start --attach {id}")),
+            Self::NotRunning { name } => {
+                Some(format!("Start it and take part: gaufre start --attach {name}"))
+            }
             _ => None,
         }
     }

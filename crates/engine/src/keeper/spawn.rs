@@ -34,10 +34,10 @@ pub enum SpawnError {
         source: io::Error,
     },
     /// The keeper cannot be started.
-    #[error("cannot start the keeper of container {id}")]
+    #[error("cannot start the keeper of container {name}")]
     Start {
         /// Which.
-        id: String,
+        name: String,
         /// Why.
         source: io::Error,
     },
@@ -45,16 +45,16 @@ pub enum SpawnError {
     #[error(transparent)]
     Attach(#[from] AttachError),
     /// The keeper died before the workload ran.
-    #[error("the keeper of container {id} was killed while it started the container")]
+    #[error("the keeper of container {name} was killed while it started the container")]
     KeeperDied {
         /// Which.
-        id: String,
+        name: String,
     },
     /// The keeper says why.
-    #[error("cannot start container {id}")]
+    #[error("cannot start container {name}")]
     Failed {
         /// Which.
-        id: String,
+        name: String,
         /// Why.
         source: KeeperFailure,
     },
@@ -87,9 +87,9 @@ pub(crate) fn spawn(
     waiting: Option<WaitingKeeper>,
     meanwhile: impl FnOnce(),
 ) -> Result<Spawned, SpawnError> {
-    let id = || sandbox.id().short().to_owned();
+    let name = || sandbox.name().to_owned();
     make_run_directory(sandbox.run_directory())?;
-    let start = |source| SpawnError::Start { id: id(), source };
+    let start = |source| SpawnError::Start { name: name(), source };
 
     let (connection, theirs) = match streams {
         None => (None, None),
@@ -101,7 +101,7 @@ pub(crate) fn spawn(
     let keeper = waiting.map_or_else(|| WaitingKeeper::start(dirs, sandbox.id()), Ok).map_err(start)?;
     match employ(&keeper, sandbox, Task::Start, &lock, theirs.as_ref(), meanwhile).map_err(start)? {
         Some(Ok(())) => Ok(Spawned { connection }),
-        Some(Err(source)) => Err(SpawnError::Failed { id: id(), source }),
+        Some(Err(source)) => Err(SpawnError::Failed { name: name(), source }),
         None => {
             // What it made before it died is taken down by another.
             drop(lock);
@@ -109,7 +109,7 @@ pub(crate) fn spawn(
                 let _ = fs::remove_dir_all(sandbox.run_directory());
                 lock.release();
             }
-            Err(SpawnError::KeeperDied { id: id() })
+            Err(SpawnError::KeeperDied { name: name() })
         }
     }
 }
@@ -126,13 +126,13 @@ fn make_run_directory(path: &Path) -> Result<(), SpawnError> {
 
 /// Gives a sandbox whose keeper has died another one, which serves it on or takes it down.
 pub(crate) fn take_over(dirs: &Dirs, sandbox: &Sandbox, lock: &KeeperLock) -> Result<(), SpawnError> {
-    let id = || sandbox.id().short().to_owned();
-    let start = |source| SpawnError::Start { id: id(), source };
+    let name = || sandbox.name().to_owned();
+    let start = |source| SpawnError::Start { name: name(), source };
     let keeper = WaitingKeeper::start(dirs, sandbox.id()).map_err(start)?;
     match employ(&keeper, sandbox, Task::TakeOver, lock, None, || ()).map_err(start)? {
         Some(Ok(())) => Ok(()),
-        Some(Err(source)) => Err(SpawnError::Failed { id: id(), source }),
-        None => Err(SpawnError::KeeperDied { id: id() }),
+        Some(Err(source)) => Err(SpawnError::Failed { name: name(), source }),
+        None => Err(SpawnError::KeeperDied { name: name() }),
     }
 }
 

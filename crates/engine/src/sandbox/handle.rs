@@ -48,6 +48,11 @@ impl Sandbox {
         &self.definition.id
     }
 
+    /// Its name, by which users know it.
+    pub(crate) fn name(&self) -> &str {
+        self.definition.name.as_str()
+    }
+
     /// What survives a reboot: definition, upper, work, logs, bundle.
     #[must_use]
     pub fn directory(&self) -> &Path {

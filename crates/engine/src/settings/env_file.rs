@@ -25,6 +25,16 @@ pub enum EnvFileError {
         /// The file.
         path: PathBuf,
     },
+    /// A line with white space in the key.
+    #[error("line {line} of {path} is not NAME=VALUE: the name {name:?} has white space in it")]
+    WhiteSpace {
+        /// The file.
+        path: PathBuf,
+        /// Counted from 1.
+        line: usize,
+        /// What is before the `=`.
+        name: String,
+    },
     /// A line without a key.
     #[error("line {line} of {path} has no name before '='")]
     NoKey {
@@ -39,7 +49,7 @@ pub enum EnvFileError {
 /// with `#` are skipped, blanks before a key are dropped, a value is taken as it stands.
 ///
 /// # Errors
-/// A file that cannot be read or is larger than 1 MiB, and a line without a key.
+/// A file that cannot be read or is larger than 1 MiB, and a line without a key or with white space in it.
 pub fn read_env_file(path: &Path) -> Result<Vec<String>, EnvFileError> {
     let read = |source| EnvFileError::Read { path: path.to_owned(), source };
     let mut text = String::new();
@@ -54,8 +64,15 @@ pub fn read_env_file(path: &Path) -> Result<Vec<String>, EnvFileError> {
         if line.is_empty() || line.starts_with('#') {
             continue;
         }
-        if line.split('=').next().is_none_or(|key| key.trim().is_empty()) {
+        // A key alone ends where its line does.
+        let line = if line.contains('=') { line } else { line.trim_end() };
+        let key = line.split('=').next().unwrap_or_default();
+        if key.trim().is_empty() {
             return Err(EnvFileError::NoKey { path: path.to_owned(), line: index + 1 });
+        }
+        if key.contains(char::is_whitespace) {
+            let name = key.to_owned();
+            return Err(EnvFileError::WhiteSpace { path: path.to_owned(), line: index + 1, name });
         }
         entries.push(line.to_owned());
     }
@@ -83,6 +100,17 @@ mod tests {
     #[test]
     fn a_line_without_a_key_is_refused_with_its_number() {
         assert!(read("A=1\n=2\n").unwrap_err().to_string().contains("line 2 of"));
+    }
+
+    #[test]
+    fn a_name_with_white_space_is_refused_with_its_line() {
+        for (text, name) in
+            [("A=1\nB = 2\n", "\"B \""), ("\nexport C=3", "\"export C\""), ("\nexport C", "\"export C\"")]
+        {
+            let error = read(text).unwrap_err().to_string();
+            assert!(error.contains("line 2 of") && error.contains(name), "{error}");
+        }
+        assert_eq!(read("D \n").unwrap(), ["D"]);
     }
 
     #[test]

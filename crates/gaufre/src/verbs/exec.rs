@@ -12,7 +12,7 @@ use crate::session::{self, RawMode, Signals, exit_code, stdin_is_terminal};
 #[command(override_usage = "gaufre exec [OPTIONS] CONTAINER COMMAND [ARG]...")]
 #[command(after_help = "\
 Exits with the command's exit code: 126 if it cannot be run, 127 if there is none, \
-125 if gaufre itself failed.")]
+255 if the container does not run, 125 if gaufre itself failed.")]
 pub(crate) struct Args {
     /// Leave the command running in the background
     #[arg(short, long)]

@@ -44,6 +44,11 @@ fn exit_codes_are_podmans() {
     assert_eq!(world.failed(&["rm", "web"]).0, 2);
     assert_eq!(world.failed(&["rmi", &world.image]).0, 2);
     assert_eq!(world.failed(&["exec", "web", "/missing"]).0, 127);
+    world.said(&["stop", "web"]);
+    let (code, error) = world.failed(&["exec", "web", "/gaufre"]);
+    assert_eq!(code, 255);
+    assert!(error.contains("container web: it is not running"), "{error}");
+    assert_eq!(world.failed(&["exec", "nobody", "/gaufre"]).0, 125);
 }
 
 #[test]
@@ -69,4 +74,28 @@ fn an_id_file_is_written_once_and_never_overwritten() {
     assert_eq!(code, 125);
     assert!(error.contains(&path), "{error}");
     assert_eq!(world.said(&["ps", "-aq"]), id[..12]);
+}
+
+#[test]
+fn errors_name_a_container_by_its_name() {
+    let world = World::new();
+    let id = world.said(&["create", "--name", "web", "--network", "none", &world.image]);
+    for verb in ["kill", "attach"] {
+        let (_, error) = world.failed(&[verb, "web"]);
+        assert!(error.contains("container web") && !error.contains(&id[..12]), "{error}");
+    }
+}
+
+#[test]
+fn the_end_of_the_input_is_no_consent() {
+    let world = World::new();
+    world.said(&["volume", "create", "data"]);
+    for words in [&["volume", "prune"][..], &["system", "prune", "-a"], &["system", "reset"]] {
+        let output = world.gaufre(words);
+        assert_eq!(output.status.code(), Some(125), "{output:?}");
+        assert!(output.stdout.ends_with(b"[y/N] \n"), "{output:?}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains("nothing is removed"), "{output:?}");
+    }
+    assert_eq!(world.said(&["volume", "ls", "-q"]), "data");
+    assert_ne!(world.said(&["images", "-q"]), "");
 }

@@ -8,7 +8,8 @@ mod reset;
 use std::io::{self, BufRead, Write};
 
 use crate::cli::Global;
-use crate::failure::Result;
+use crate::failure::{CliError, Result};
+use crate::output;
 
 /// Look after the store: what it takes, what can go, if it is sound
 #[derive(Debug, clap::Args)]
@@ -38,11 +39,16 @@ pub(crate) fn execute(args: &Args, global: &Global) -> Result<u8> {
 /// Tells what will happen and asks whether it shall.
 ///
 /// # Errors
-/// When nothing can be asked or answered.
+/// When nothing can be asked, or the input ends before an answer, as in podman.
 pub(in crate::verbs) fn confirm(warning: &str) -> Result<bool> {
     write!(io::stdout(), "{warning}\nAre you sure you want to continue? [y/N] ")?;
     io::stdout().flush()?;
     let mut answer = String::new();
-    io::stdin().lock().read_line(&mut answer)?;
+    let unread = |error| CliError::because("cannot read the answer", error);
+    if io::stdin().lock().read_line(&mut answer).map_err(unread)? == 0 {
+        output::line("")?;
+        let error = CliError::new("the input ended without an answer: nothing is removed");
+        return Err(error.with_hint("--force does not ask."));
+    }
     Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
 }
