@@ -148,8 +148,7 @@ impl Created {
     /// The cgroup could not be removed.
     pub fn abandon(self) -> Result<(), crate::cgroup::CgroupError> {
         crate::wait::kill_and_reap(self.pidfd.as_fd());
-        self.cgroup.kill_all()?;
-        self.cgroup.delete()
+        self.cgroup.destroy()
     }
 }
 

@@ -40,7 +40,7 @@ impl Cgroup {
                 kill_each(if stubborn { self.procs()? } else { pids });
                 if stubborn || round == 0 {
                     // A frozen process of v1 dies when it is thawed, not before.
-                    self.thaw_tree();
+                    self.let_frozen_die();
                 }
             }
             std::thread::sleep(pause);

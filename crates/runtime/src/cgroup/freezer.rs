@@ -117,8 +117,9 @@ impl Cgroup {
         Err(self.timeout("stop"))
     }
 
-    /// Thaws the group's v1 directory and those below it: a frozen process does not take SIGKILL there.
-    pub(super) fn thaw_tree(&self) {
+    /// Thaws the group's v1 directory and those below it, where a frozen process takes no SIGKILL. v2's freezer lets
+    /// processes be killed.
+    pub(crate) fn let_frozen_die(&self) {
         let legacy = self.legacy.iter().find(|one| one.controllers.iter().any(|name| name == "freezer"));
         if let Some(one) = legacy {
             thaw_below(&one.dir);

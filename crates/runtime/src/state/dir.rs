@@ -11,6 +11,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use rustix::process::Signal;
 
+use crate::cgroup::Cgroup;
 use crate::hooks::Hooks;
 use crate::spec::read_bounded;
 
@@ -183,10 +184,9 @@ impl StateDir {
         if let Some((process, pidfd)) =
             state.process.and_then(|process| process.open().map(|pidfd| (process, pidfd)))
         {
-            self.end(process, &pidfd)?;
+            self.end(process, &pidfd, &state.cgroup)?;
         }
-        state.cgroup.kill_all()?;
-        state.cgroup.delete()?;
+        state.cgroup.destroy()?;
         // A configuration that cannot be read any more has no hooks to run, and must not keep the rest from going.
         if let Ok(Some(hooks)) = self.hooks(&state) {
             hooks.run_poststop();
@@ -210,9 +210,10 @@ impl StateDir {
     }
 
     /// Kills the first process and waits until it has ended, as a zombie at least.
-    fn end(&self, process: Process, pidfd: &OwnedFd) -> Result<(), StateError> {
+    fn end(&self, process: Process, pidfd: &OwnedFd, cgroup: &Cgroup) -> Result<(), StateError> {
         // It may end in between, which is what is wanted.
         let _ = crate::kill(pidfd.as_fd(), Signal::KILL);
+        cgroup.let_frozen_die();
         let patience = Timespec { tv_sec: 10, tv_nsec: 0 };
         match poll(&mut [PollFd::new(pidfd, PollFlags::IN)], Some(&patience)) {
             Ok(0) => Err(StateError::Unkillable { id: self.id.clone(), pid: process.pid }),

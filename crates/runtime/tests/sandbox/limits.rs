@@ -213,3 +213,37 @@ fn files_of_the_unified_hierarchy_are_written_by_name() {
         .with("/linux/resources/unified", json!({"memory.high": "33554432", "memory.oom.group": "1"}));
     assert_eq!(bundle.stdout(), "33554432\n1\n");
 }
+
+/// A hybrid host without its v2 hierarchy is one of v1 alone, whose freezer holds back even SIGKILL.
+#[test]
+fn on_v1_alone_a_container_can_be_paused_go_on_and_be_deleted_while_paused() {
+    if is_v2() {
+        return;
+    }
+    let bundle = Bundle::sh("while :; do sleep 0.01; done");
+    let on_v1 = |words: &[&str]| {
+        let plain = bundle.oci(words);
+        let script = "umount -l /sys/fs/cgroup/unified 2>/dev/null; exec \"$@\"";
+        let mut command = std::process::Command::new("unshare");
+        command.args(["-m", "--propagation", "private", "sh", "-c", script, "sh"]);
+        command.arg(plain.get_program()).args(plain.get_args()).current_dir(bundle.dir.path());
+        let log = std::fs::File::create(bundle.dir.path().join("log")).unwrap();
+        let status =
+            command.stdin(std::process::Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).status();
+        let log = std::fs::read_to_string(bundle.dir.path().join("log")).unwrap();
+        assert!(status.unwrap().success(), "{words:?}: {log}");
+        log
+    };
+    on_v1(&["create", &bundle.id]);
+    on_v1(&["start", &bundle.id]);
+    for _ in 0..20 {
+        on_v1(&["pause", &bundle.id]);
+        assert_eq!(host_file(&bundle, "freezer/freezer.state", ""), "FROZEN");
+        on_v1(&["resume", &bundle.id]);
+        assert_eq!(host_file(&bundle, "freezer/freezer.state", ""), "THAWED");
+    }
+    on_v1(&["pause", &bundle.id]);
+    assert!(on_v1(&["state", &bundle.id]).contains("paused"));
+    on_v1(&["delete", "-f", &bundle.id]);
+    assert!(bundle.cgroups().is_empty());
+}
