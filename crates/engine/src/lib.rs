@@ -46,6 +46,7 @@ mod stop;
 mod sys;
 mod system;
 mod volumes;
+mod workdir;
 
 pub use acquire::AcquireError;
 pub use attach::{AttachError, AttachStreams, ClientFrame, Connection, FrameError, KeeperFrame};

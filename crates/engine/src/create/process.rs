@@ -42,6 +42,7 @@ pub(super) fn process(
             defaults.env().iter().flatten().filter(|entry| entry.contains('=')).cloned().collect(),
             &request.env,
         ),
+        cwd_asked: set(&request.workdir).is_some() && request.workdir != *defaults.working_dir(),
         cwd,
         user: set(&request.user).or_else(|| set(defaults.user())),
         stop_signal: stop_signal.number(),

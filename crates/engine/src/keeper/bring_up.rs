@@ -15,6 +15,7 @@ use crate::sandbox::{
     Catalog, FindError, Phase, RecordError, Run, Running, Sandbox, Status, UnreadableError,
 };
 use crate::settings::{LogDriver, NetworkMode};
+use crate::workdir;
 use gaufre_net::{AttachRequest, Attachment, Net};
 use gaufre_runtime::{CreateOptions, CreateRequest, Created, Rootfs, StartError, Stdio, Streams};
 use gaufre_store::{RootfsRequest, Store, StoreOptions};
@@ -42,6 +43,9 @@ pub enum BringUpError {
     /// The sandbox whose network is to be shared does not run.
     #[error("cannot share the network of container {0:?}: it is not running")]
     PeerNotRunning(String),
+    /// It was asked for, and is not there.
+    #[error("the working directory {0:?} does not exist in the container")]
+    NoWorkingDirectory(String),
     /// A file, FIFO or socket of the sandbox cannot be made.
     #[error("cannot prepare {what}")]
     Prepare {
@@ -78,6 +82,7 @@ impl Failure for BringUpError {
         match self {
             Self::Exec(error) => error.exit_code(),
             Self::Bundle(error) => error.exit_code(),
+            Self::NoWorkingDirectory(_) => 126,
             _ => 125,
         }
     }
@@ -128,6 +133,10 @@ pub(super) fn bring_up(
     let joined = shared_network(dirs, &settings.network)?;
     prepare("the files of the network", || write_network_files(sandbox, &NetworkFiles::default()))?;
     let spec = bundle::make(&store, sandbox, rootfs.as_fd(), joined.as_ref().map(AsFd::as_fd))?;
+    let mounts = spec.mounts().as_deref().unwrap_or_default();
+    if definition.process.cwd_asked && workdir::is_missing(rootfs.as_fd(), &definition.process.cwd, mounts) {
+        return Err(BringUpError::NoWorkingDirectory(definition.process.cwd.clone()));
+    }
 
     let log = match settings.log.driver {
         LogDriver::None => None,

@@ -49,6 +49,9 @@ pub struct ProcessSettings {
     pub env: Vec<String>,
     /// The working directory in the sandbox.
     pub cwd: String,
+    /// Whether that was asked for, and so has to be there; what the image says is made.
+    #[serde(default)]
+    pub cwd_asked: bool,
     /// `user[:group]`, by name or number, looked up in the sandbox's own files.
     pub user: Option<String>,
     /// The signal that asks it to stop.
