@@ -5,8 +5,10 @@ use crate::failure::Failure;
 use crate::images::ImagesError;
 use crate::list::{SandboxState, SandboxSummary, summary};
 use crate::sandbox::{FindError, Mount, MountSource, Sandbox, Status, UnreadableError};
+use crate::settings::LogDriver;
 use gaufre_net::{Attachment, PortMapping};
 use serde_json::{Map, Value, json};
+use std::time::Duration;
 
 /// Something cannot be inspected.
 #[derive(Debug, thiserror::Error)]
@@ -135,9 +137,12 @@ fn sandbox_json(
             "StopSignal": process.stop_signal,
             "StopTimeout": definition.settings.stop_timeout_s,
         },
-        "HostConfig": host_config_json(sandbox),
+        "HostConfig": host_config_json(sandbox, summary),
     })
 }
+
+/// A time that has not come: the zero of Go's time, as podman and Docker print it.
+const NEVER: &str = "0001-01-01T00:00:00Z";
 
 fn state_json(sandbox: &Sandbox, summary: &SandboxSummary) -> Value {
     let exit = summary.exit.as_ref();
@@ -151,8 +156,8 @@ fn state_json(sandbox: &Sandbox, summary: &SandboxSummary) -> Value {
         "Pid": summary.pid.unwrap_or(0),
         "ExitCode": exit.map_or(Some(0), |exit| exit.code),
         "Error": exit.and_then(|exit| exit.error.clone()).unwrap_or_default(),
-        "StartedAt": summary.started_at.map(|time| time.to_string()),
-        "FinishedAt": exit.map(|exit| exit.finished_at.to_string()),
+        "StartedAt": summary.started_at.map_or_else(|| NEVER.to_owned(), |time| time.to_string()),
+        "FinishedAt": exit.map_or_else(|| NEVER.to_owned(), |exit| exit.finished_at.to_string()),
         "CgroupPath": format!("/gaufre/{}", sandbox.id()),
     })
 }
@@ -208,7 +213,7 @@ fn ports_json(ports: &[PortMapping]) -> Value {
     Value::Object(by_port)
 }
 
-fn host_config_json(sandbox: &Sandbox) -> Value {
+fn host_config_json(sandbox: &Sandbox, summary: &SandboxSummary) -> Value {
     let settings = &sandbox.definition.settings;
     let resources = &settings.resources;
     json!({
@@ -218,7 +223,8 @@ fn host_config_json(sandbox: &Sandbox) -> Value {
             MountSource::Tmpfs => None,
         }).collect::<Vec<_>>(),
         "NetworkMode": settings.network.to_string(),
-        "PortBindings": ports_json(&settings.ports),
+        // Those chosen for it, once they are.
+        "PortBindings": ports_json(if summary.ports.is_empty() { &settings.ports } else { &summary.ports }),
         "RestartPolicy": { "Name": settings.restart.name(), "MaximumRetryCount": match settings.restart {
             crate::settings::RestartPolicy::OnFailure { max } => max.unwrap_or(0),
             _ => 0,
@@ -234,12 +240,12 @@ fn host_config_json(sandbox: &Sandbox) -> Value {
         "Init": settings.init,
         "Privileged": settings.privileged,
         "ReadonlyRootfs": settings.read_only,
-        "SecurityOpt": settings.security,
+        "SecurityOpt": settings.security.options(),
         "ShmSize": settings.shm_size_bytes,
         "Memory": resources.memory_bytes.unwrap_or(0),
-        "MemorySwap": resources.memory_swap_bytes.unwrap_or(0),
+        "MemorySwap": resources.effective_swap_bytes().unwrap_or(0),
         "MemoryReservation": resources.memory_reservation_bytes.unwrap_or(0),
-        "NanoCpus": resources.cpus.map_or(0.0, |cpus| (cpus * 1e9).round()),
+        "NanoCpus": resources.cpus.map_or(0, |cpus| Duration::from_secs_f64(cpus.max(0.0)).as_nanos()),
         "CpuShares": resources.cpu_shares.unwrap_or(0),
         "CpusetCpus": resources.cpuset_cpus.clone().unwrap_or_default(),
         "CpusetMems": resources.cpuset_mems.clone().unwrap_or_default(),
@@ -248,6 +254,22 @@ fn host_config_json(sandbox: &Sandbox) -> Value {
         "Ulimits": settings.ulimits,
         "Devices": settings.devices,
         "Sysctls": settings.sysctls,
-        "LogConfig": settings.log,
+        "LogConfig": log_json(sandbox),
+    })
+}
+
+/// As podman has it: `Tag` is for journald, and a size without a limit is `0B`.
+fn log_json(sandbox: &Sandbox) -> Value {
+    let log = &sandbox.definition.settings.log;
+    let (kind, path) = match log.driver {
+        LogDriver::K8sFile => ("k8s-file", sandbox.log_path().display().to_string()),
+        LogDriver::None => ("none", String::new()),
+    };
+    json!({
+        "Type": kind,
+        "Config": Value::Null,
+        "Path": path,
+        "Tag": "",
+        "Size": log.max_size_bytes.map_or_else(|| "0B".to_owned(), |bytes| format!("{bytes}B")),
     })
 }

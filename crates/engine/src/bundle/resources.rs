@@ -24,10 +24,7 @@ pub(super) fn resources(
         let signed = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
         let mut memory = LinuxMemoryBuilder::default().build()?;
         memory.set_limit(asked.memory_bytes.map(signed));
-        // As docker and podman have it: swap as large as the memory besides, unless said otherwise.
-        let swap =
-            asked.memory_swap_bytes.or(asked.memory_bytes.map(|bytes| signed(bytes.saturating_mul(2))));
-        memory.set_swap(swap);
+        memory.set_swap(asked.effective_swap_bytes());
         memory.set_reservation(asked.memory_reservation_bytes.map(signed));
         resources.set_memory(Some(memory));
     }

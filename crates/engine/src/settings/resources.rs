@@ -31,6 +31,15 @@ pub struct Resources {
     pub oom_score_adj: Option<i32>,
 }
 
+impl Resources {
+    /// Memory and swap together that are set, in bytes. As docker and podman have it: swap as large as the memory
+    /// besides, unless said otherwise.
+    pub fn effective_swap_bytes(&self) -> Option<i64> {
+        let twice = |bytes: u64| i64::try_from(bytes.saturating_mul(2)).unwrap_or(i64::MAX);
+        self.memory_swap_bytes.or(self.memory_bytes.map(twice))
+    }
+}
+
 impl Default for Resources {
     fn default() -> Self {
         Self {

@@ -63,6 +63,25 @@ pub enum ParseSecurityError {
 }
 
 impl SecurityOptions {
+    /// The options as they would be given to [`SecurityOptions::set`].
+    pub fn options(&self) -> Vec<String> {
+        let mut options = Vec::new();
+        if self.no_new_privileges {
+            options.push("no-new-privileges".to_owned());
+        }
+        match &self.seccomp {
+            SeccompChoice::Default => {}
+            SeccompChoice::Unconfined => options.push("seccomp=unconfined".to_owned()),
+            SeccompChoice::Profile(path) => options.push(format!("seccomp={}", path.display())),
+        }
+        for (key, paths) in [("mask", &self.mask), ("unmask", &self.unmask)] {
+            if !paths.is_empty() {
+                options.push(format!("{key}={}", paths.join(":")));
+            }
+        }
+        options
+    }
+
     /// Takes one `--security-opt` into account.
     ///
     /// # Errors
@@ -134,6 +153,7 @@ mod tests {
         assert_eq!(security.seccomp, SeccompChoice::Profile("/p.json".into()));
         assert_eq!(security.mask, ["/a", "/b"]);
         assert_eq!(security.unmask, ["ALL"]);
+        assert_eq!(security.options(), ["no-new-privileges", "seccomp=/p.json", "mask=/a:/b", "unmask=ALL"]);
     }
 
     #[test]

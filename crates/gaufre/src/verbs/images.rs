@@ -35,7 +35,8 @@ pub(crate) struct Args {
     #[arg(short, long)]
     noheading: bool,
 
-    /// List only what fits: dangling=true, reference=NAME, label=KEY[=VALUE]
+    /// List only what fits: dangling=true, reference=NAME, label=KEY[=VALUE],
+    /// id=ID, containers=true
     #[arg(short, long, value_name = "KEY=VALUE")]
     filter: Vec<Filter>,
 
@@ -103,6 +104,11 @@ fn id(image: &ImageSummary, whole: bool) -> String {
     }
 }
 
+/// As Go prints a time, and podman with it.
+fn go_time(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%d %H:%M:%S%.f +0000 UTC").to_string()
+}
+
 fn created(image: &ImageSummary) -> Option<Timestamp> {
     image.created.as_deref()?.parse().ok()
 }
@@ -146,7 +152,7 @@ impl<'a> Row<'a> {
             "Digest": self.digest(),
             "Created": created.map(|time| ago(time, now)).unwrap_or_default(),
             "CreatedSince": created.map(|time| ago(time, now)).unwrap_or_default(),
-            "CreatedAt": self.image.created,
+            "CreatedAt": created.map(go_time).unwrap_or_default(),
             "Size": si_size(self.image.size_bytes),
             "VirtualSize": self.image.size_bytes,
             "Labels": self.image.labels,
