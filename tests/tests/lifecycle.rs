@@ -30,7 +30,7 @@ mod tests {
         gaufre.ok(&["create", "--name=one", "--network=none", &image, "bash", "-c", "sleep 1000"]);
         assert_eq!(inspect(&gaufre, "one")["State"]["Status"], "created");
         gaufre.fails(125, &["kill", "one"]);
-        gaufre.fails(125, &["exec", "one", "true"]);
+        gaufre.fails(255, &["exec", "one", "true"]);
         gaufre.fails(125, &["attach", "one"]);
         gaufre.ok(&["stop", "one"]);
         gaufre.ok(&["start", "one"]);
@@ -40,7 +40,7 @@ mod tests {
         gaufre.ok(&["stop", "--time=0", "one"]);
         gaufre.ok(&["stop", "one"]);
         assert_eq!(gaufre.ok(&["wait", "one"]), "137\n");
-        let said = gaufre.fails(125, &["exec", "one", "true"]);
+        let said = gaufre.fails(255, &["exec", "one", "true"]);
         assert!(said.contains("not running"), "{said}");
         gaufre.fails(125, &["kill", "one"]);
         gaufre.ok(&["start", "one"]);

@@ -38,10 +38,10 @@ pub enum RemoveError {
     #[error(transparent)]
     Unreadable(#[from] UnreadableError),
     /// It runs.
-    #[error("cannot remove container {id}: it is running")]
+    #[error("cannot remove container {name}: it is running")]
     Running {
         /// Which.
-        id: String,
+        name: String,
     },
     /// It does not stop.
     #[error(transparent)]
@@ -50,16 +50,16 @@ pub enum RemoveError {
     #[error(transparent)]
     Lock(#[from] LockError),
     /// Its keeper does not come to its end.
-    #[error("the keeper of container {id} does not end")]
+    #[error("the keeper of container {name} does not end")]
     Keeper {
         /// Which.
-        id: String,
+        name: String,
     },
     /// Files remain.
-    #[error("cannot remove the files of container {id}")]
+    #[error("cannot remove the files of container {name}")]
     Files {
         /// Which.
-        id: String,
+        name: String,
         /// Why.
         source: io::Error,
     },
@@ -83,8 +83,8 @@ impl Failure for RemoveError {
             Self::Unreadable(error) => error.hint(),
             Self::Stop(error) => error.hint(),
             Self::Open(error) => error.hint(),
-            Self::Running { id } => {
-                Some(format!("Stop it first (gaufre stop {id}), or remove it with --force."))
+            Self::Running { name } => {
+                Some(format!("Stop it first (gaufre stop {name}), or remove it with --force."))
             }
             Self::Lock(_) | Self::Keeper { .. } | Self::Files { .. } => None,
         }
@@ -105,14 +105,14 @@ impl Engine {
             other => other?,
         };
         let id = sandbox.id().to_string();
-        let short = || sandbox.id().short().to_owned();
+        let shown = || sandbox.name().to_owned();
         let status = match sandbox.status() {
             Err(error) if options.force => return self.remove_damaged(error.id),
             other => other?,
         };
         if is_active(&status) {
             if !options.force {
-                return Err(RemoveError::Running { id: short() });
+                return Err(RemoveError::Running { name: shown() });
             }
             self.stop_sandbox(&sandbox, Some(options.timeout_s.unwrap_or(0)))?;
         }
@@ -123,13 +123,13 @@ impl Engine {
             Locked::Gone => return Ok(id),
             // Somebody has started it again.
             Locked::Busy if is_active(&sandbox.status()?) => {
-                return Err(RemoveError::Running { id: short() });
+                return Err(RemoveError::Running { name: shown() });
             }
-            Locked::Busy => return Err(RemoveError::Keeper { id: short() }),
+            Locked::Busy => return Err(RemoveError::Keeper { name: shown() }),
         };
         let removed = self.catalog().unregister(&sandbox);
         keeper_lock.release();
-        removed.map_err(|source| RemoveError::Files { id: short(), source })?;
+        removed.map_err(|source| RemoveError::Files { name: shown(), source })?;
         if options.volumes {
             remove_anonymous_volumes(&self.dirs, &sandbox);
         }
@@ -140,7 +140,7 @@ impl Engine {
 impl Engine {
     /// Removes what there is of a sandbox whose definition is unreadable, after ending whatever runs in it.
     fn remove_damaged(&self, id: SandboxId) -> Result<String, RemoveError> {
-        let fail = |source: io::Error| RemoveError::Files { id: id.short().to_owned(), source };
+        let fail = |source: io::Error| RemoveError::Files { name: id.short().to_owned(), source };
         let cgroup = Cgroup::at(&cgroup_path(&id)).map_err(|error| fail(io::Error::other(error)))?;
         if cgroup.exists() {
             cgroup.kill_all().map_err(|error| fail(io::Error::other(error)))?;
@@ -153,7 +153,7 @@ impl Engine {
                 Locked::Ours(lock) => break lock,
                 Locked::Gone => return Ok(id.into()),
                 Locked::Busy if Instant::now() > deadline => {
-                    return Err(RemoveError::Keeper { id: id.short().to_owned() });
+                    return Err(RemoveError::Keeper { name: id.short().to_owned() });
                 }
                 Locked::Busy => std::thread::sleep(Duration::from_millis(5)),
             }

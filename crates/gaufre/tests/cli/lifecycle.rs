@@ -80,6 +80,13 @@ fn an_id_file_is_written_once_and_never_overwritten() {
 fn errors_name_a_container_by_its_name() {
     let world = World::new();
     let id = world.said(&["create", "--name", "web", "--network", "none", &world.image]);
+    world.said(&["create", "--name", "other", "--network", "none", &world.image]);
+    world.said(&["start", "other"]);
+    let (_, error) = world.failed(&["rm", "other"]);
+    assert!(
+        error.contains("container other: it is running") && error.contains("gaufre stop other"),
+        "{error}"
+    );
     for verb in ["kill", "attach"] {
         let (_, error) = world.failed(&[verb, "web"]);
         assert!(error.contains("container web") && !error.contains(&id[..12]), "{error}");
