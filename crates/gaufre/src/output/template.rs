@@ -53,17 +53,40 @@ fn parse_action(action: &str) -> Result<Part> {
     };
     let names = field.strip_prefix('.').ok_or_else(|| unsupported(action))?;
     let path: Vec<String> = names.split('.').filter(|_| !names.is_empty()).map(str::to_owned).collect();
-    let plain =
-        |name: &String| !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-    if !path.iter().all(plain) || (path.is_empty() && !json) {
+    if !path.iter().all(|name| is_plain(name)) || (path.is_empty() && !json) {
         return Err(unsupported(action));
     }
     Ok(Part::Field { path, json })
 }
 
 fn unsupported(action: &str) -> CliError {
-    CliError::new(format_args!("template action '{{{{{action}}}}}' is not supported"))
-        .with_hint("a format may hold {{.Field}}, {{.Field.Field}} and {{json .Field}}; for more use --format json with jq")
+    CliError::new(format_args!("template action '{{{{{action}}}}}' is not supported")).with_hint(match direct(action) {
+        Some(field) => format!("name the field itself, such as {field}"),
+        None => "a format may hold {{.Field}}, {{.Field.Field}} and {{json .Field}}; for more use --format json with jq"
+            .to_owned(),
+    })
+}
+
+/// The field that a usual template of scripts is after.
+fn direct(action: &str) -> Option<String> {
+    let words: Vec<&str> = action.split_whitespace().collect();
+    match words[..] {
+        // `{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}`
+        ["range", .., networks] if networks.ends_with(".NetworkSettings.Networks") => {
+            Some("{{.NetworkSettings.IPAddress}}".to_owned())
+        }
+        // `{{index .Config.Labels "a"}}`
+        ["index", map, key] if map.starts_with('.') => {
+            let key = key.trim_matches(['"', '`']);
+            is_plain(key).then(|| format!("{{{{{map}.{key}}}}}"))
+        }
+        _ => None,
+    }
+}
+
+/// Whether it can be a part of `.Field.Field`.
+fn is_plain(name: &str) -> bool {
+    !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
 impl Template {
@@ -227,6 +250,15 @@ mod tests {
             assert!(render(bad).unwrap_err().contains("is not supported"), "{bad}");
         }
         assert!(render("{{.Name").unwrap_err().contains("without"));
+    }
+
+    #[test]
+    fn the_direct_field_of_a_usual_template_is_named() {
+        let address = render("{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}").unwrap_err();
+        assert!(address.ends_with("such as {{.NetworkSettings.IPAddress}}"), "{address}");
+        let label = render("{{index .Config.Labels \"a\"}}").unwrap_err();
+        assert!(label.ends_with("such as {{.Config.Labels.a}}"), "{label}");
+        assert!(render("{{index .Config.Labels \"a.b\"}}").unwrap_err().contains("json"));
     }
 
     #[test]

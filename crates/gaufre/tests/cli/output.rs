@@ -75,7 +75,10 @@ fn filters_of_one_key_widen_a_list_and_of_another_narrow_it() {
     assert_eq!(names(&["label=a=1", "label=a=2"]), "");
     let (code, error) = world.failed(&["ps", "-f", "name=("]);
     assert!(code == 125 && error.contains("'(' is no regular expression"), "{error}");
-    world.said(&["volume", "create", "data"]);
+    assert_eq!(world.said(&["volume", "ls"]), "");
+    world.said(&["volume", "create", "-d", "local", "data"]);
+    let (_, error) = world.failed(&["volume", "create", "--driver", "nfs", "x"]);
+    assert!(error.contains("there is no driver 'nfs'") && !error.contains("See"), "{error}");
     world.said(&["volume", "create", "data2"]);
     assert_eq!(world.said(&["volume", "ls", "-q", "-f", "name=^data$"]), "data");
     assert_eq!(world.said(&["volume", "ls", "-q", "-f", "name=^x", "-f", "name=2$"]), "data2");

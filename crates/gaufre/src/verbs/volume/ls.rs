@@ -44,6 +44,7 @@ pub(crate) fn execute(args: &Args, global: &Global) -> Result<u8> {
         }
         table
     };
-    format.print(&volumes, fields, fields, table, !args.noheading)?;
+    // As podman, which prints headings over the other empty lists.
+    format.print(&volumes, fields, fields, table, !args.noheading && !volumes.is_empty())?;
     Ok(0)
 }
