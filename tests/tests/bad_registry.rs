@@ -2,9 +2,11 @@
 
 #[cfg(test)]
 mod tests {
-    use gaufre_tests::{Crafted, Fault, FaultyRegistry, Gaufre};
+    use gaufre_tests::{Crafted, Fault, FaultyRegistry, Gaufre, run, tool, until};
     use std::fs;
     use std::path::Path;
+    use std::process::Stdio;
+    use std::time::Duration;
 
     /// Pulls from a registry with `fault`, which has to fail, and returns what was said.
     fn refused(fault: Fault) -> String {
@@ -134,6 +136,56 @@ mod tests {
         let said = refused(Fault::Stalls);
         assert!(said.contains("127.0.0.1") && said.contains("hint: "), "{said}");
         assert!(said.contains("answer") || said.contains("silent") || said.contains("nothing"), "{said}");
+    }
+
+    #[test]
+    fn a_registry_that_sends_a_layer_byte_by_byte_is_given_up_and_named() {
+        let said = refused(Fault::Trickles);
+        assert!(said.contains("127.0.0.1") && said.contains("too slow") && said.contains("hint: "), "{said}");
+    }
+
+    #[test]
+    fn a_registry_that_sends_a_layer_byte_by_byte_does_not_keep_others_from_it() {
+        let (faulty, gaufre) = (FaultyRegistry::new(Fault::Trickles), Gaufre::new());
+        let mut slow = gaufre
+            .command()
+            // A minute of silence may be: it does not give up while we look.
+            .args(["pull", "--quiet", "--tls-verify=false", "--registry-timeout=60", &faulty.image()])
+            .stderr(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let locks = gaufre.dir().join("root/locks");
+        let is_layer = |name: &str| name.starts_with("layer-");
+        until("the slow pull's lock", 60, || {
+            let names = fs::read_dir(&locks).into_iter().flatten().flatten().map(|entry| entry.file_name());
+            names.into_iter().any(|name| is_layer(&name.to_string_lossy())).then_some(())
+        });
+        let base = Crafted::over("base");
+        let honest = base.layout("example.com/honest:1").display().to_string();
+        let load = gaufre
+            .command()
+            .args(["load", "--quiet", "--input", &honest])
+            .stderr(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let pid = load.id().to_string();
+        std::thread::spawn(move || sender.send(load.wait_with_output().unwrap()));
+        let loaded = receiver.recv_timeout(Duration::from_secs(300));
+        let still_slow = slow.try_wait().unwrap().is_none();
+        slow.kill().unwrap();
+        slow.wait().unwrap();
+        if loaded.is_err() {
+            run(tool("kill").args(["-KILL", &pid]));
+        }
+        let loaded = loaded.expect("the honest load waits for ever");
+        let said = String::from_utf8_lossy(&loaded.stderr);
+        assert!(loaded.status.success() && still_slow, "{said}");
+        assert!(said.contains("another process is getting layer"), "{said}");
+        gaufre.ok(&["run", "--rm", "--network=none", "example.com/honest:1", "true"]);
+        gaufre.ok(&["system", "check"]);
     }
 
     #[test]

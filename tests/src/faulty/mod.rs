@@ -38,6 +38,8 @@ pub enum Fault {
     Hangs,
     /// In the middle of the layer nothing comes any more, however often it is asked for.
     Stalls,
+    /// From the middle of the layer on a byte comes each 200 ms, however often it is asked for.
+    Trickles,
     /// The image is for another processor.
     Architecture,
     /// Every answer has this status.

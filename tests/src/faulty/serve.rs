@@ -5,6 +5,7 @@ use std::fs;
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 
@@ -70,7 +71,7 @@ fn layer(shared: &Shared, mut stream: &TcpStream, request: &Request) -> io::Resu
     )?;
     let end = match shared.fault {
         Fault::BreaksOnce if before == 0 => middle,
-        Fault::Stalls => middle,
+        Fault::Stalls | Fault::Trickles => middle,
         Fault::Dies => {
             shared.over.store(true, Ordering::SeqCst);
             middle
@@ -81,7 +82,14 @@ fn layer(shared: &Shared, mut stream: &TcpStream, request: &Request) -> io::Resu
         return Ok(());
     }
     stream.write_all(&bytes[from.min(end)..end])?;
-    if shared.fault == Fault::Stalls { until_the_client_goes(stream) } else { Ok(()) }
+    match shared.fault {
+        Fault::Stalls => until_the_client_goes(stream),
+        Fault::Trickles => bytes[from.max(end)..].chunks(1).try_for_each(|byte| {
+            std::thread::sleep(Duration::from_millis(200));
+            stream.write_all(byte)
+        }),
+        _ => Ok(()),
+    }
 }
 
 fn until_the_client_goes(mut stream: &TcpStream) -> io::Result<()> {
