@@ -7,6 +7,8 @@ use crate::tool::tool;
 use crate::{Gaufre, Registry, Witness};
 use action::Action;
 pub use chance::Chance;
+use std::fs;
+use std::os::unix::process::ExitStatusExt;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -36,6 +38,12 @@ pub fn kill_at_random(rounds: usize, seed: u64) {
         println!("{what}");
         let hit = killed_after(&gaufre, &arguments, delay, keeper, &mut chance);
         hits += usize::from(hit);
+        if round % 2 == 0 {
+            // Before any verb that would tidy up first. The check itself takes away what the killed process left, as
+            // every verb does, and must find nothing wrong.
+            sound(&gaufre, &what);
+            nobodys(&witness, &gaufre, &what);
+        }
         action.must_still_work(&gaufre, &image, &what);
         sound(&gaufre, &what);
         if round % 10 == 0 || round == rounds {
@@ -63,6 +71,39 @@ pub fn sound(gaufre: &Gaufre, what: &str) {
     assert_eq!(said.code, 0, "{what}; then system check: {}{}", said.out, said.err);
 }
 
+/// All that is on the machine now belongs to a container that the store has: one that was to go on, or to be removed,
+/// when the command was killed.
+fn nobodys(witness: &Witness, gaufre: &Gaufre, what: &str) {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        let containers = containers(gaufre);
+        let more = witness.more();
+        // A link or table does not say whose it is: one pair for each container, and one bridge and table for all.
+        let links = more.iter().filter(|thing| thing.starts_with("link ")).count();
+        let is_shared = |thing: &str| !thing.starts_with("cgroup ") && !thing.starts_with("mount ");
+        let has_owner = |thing: &str| match is_shared(thing) {
+            true => !containers.is_empty() && links <= containers.len() + 1,
+            false => containers.iter().any(|id| thing.contains(id)),
+        };
+        let nobodys: Vec<&String> = more.iter().filter(|thing| !has_owner(thing)).collect();
+        if nobodys.is_empty() {
+            return;
+        }
+        assert!(
+            Instant::now() < deadline,
+            "{what}; of nobody after system check: {nobodys:?}, {containers:?}"
+        );
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// The IDs of the containers in the store, read from its folder: any verb that lists them would tidy up first.
+fn containers(gaufre: &Gaufre) -> Vec<String> {
+    let entries = fs::read_dir(gaufre.dir().join("root/sandboxes")).into_iter().flatten().flatten();
+    let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    names.filter(|name| name.chars().all(|c| c.is_ascii_hexdigit())).collect()
+}
+
 fn left_over(witness: &Witness, gaufre: &Gaufre, what: &str) {
     let deadline = Instant::now() + Duration::from_secs(10);
     loop {
@@ -76,7 +117,8 @@ fn left_over(witness: &Witness, gaufre: &Gaufre, what: &str) {
     }
 }
 
-/// Starts a command and kills it, or one of the store's other processes, after `delay`; whether that came before its end.
+/// Starts a command and kills it, or one of the store's other processes, after `delay`. A hit is only what the command
+/// died of, or another process while the command ran.
 fn killed_after(
     gaufre: &Gaufre,
     arguments: &[&str],
@@ -89,16 +131,16 @@ fn killed_after(
     let mut child = command.spawn().expect("gaufre starts");
     std::thread::sleep(delay);
     let victims: Vec<u32> = gaufre.processes().into_iter().filter(|pid| *pid != child.id()).collect();
-    let running = matches!(child.try_wait(), Ok(None));
-    let hit = if keeper && !victims.is_empty() {
+    if keeper && !victims.is_empty() {
         let victim = victims[chance.below(victims.len())].to_string();
-        tool("kill").args(["-KILL", &victim]).output().is_ok_and(|output| output.status.success())
-    } else {
-        let _ = child.kill();
-        running
-    };
-    let _ = child.wait();
-    hit
+        let running = matches!(child.try_wait(), Ok(None));
+        let killed =
+            tool("kill").args(["-KILL", &victim]).output().is_ok_and(|output| output.status.success());
+        let _ = child.wait();
+        return running && killed;
+    }
+    let _ = child.kill();
+    child.wait().is_ok_and(|status| status.signal() == Some(9))
 }
 
 /// `pulls` commands pull one image at the same time, into one store.
