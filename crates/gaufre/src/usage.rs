@@ -88,7 +88,7 @@ impl Place {
     fn flags(&self) -> Vec<String> {
         let shown = self.command.get_arguments().filter(|arg| !arg.is_hide_set());
         shown
-            .filter_map(|arg| arg.get_long_and_visible_aliases())
+            .filter_map(clap::Arg::get_long_and_visible_aliases)
             .flatten()
             .map(|name| format!("--{name}"))
             .collect()

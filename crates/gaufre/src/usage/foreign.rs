@@ -187,8 +187,8 @@ mod tests {
         let cli = Cli::command();
         assert!(VERBS.iter().all(|(verb, _)| cli.find_subcommand(verb).is_none()));
         for verb in cli.get_subcommands() {
-            let long = verb.get_arguments().filter_map(|arg| arg.get_long()).map(|name| format!("--{name}"));
-            let short = verb.get_arguments().filter_map(|arg| arg.get_short()).map(|name| format!("-{name}"));
+            let long = verb.get_arguments().filter_map(clap::Arg::get_long).map(|name| format!("--{name}"));
+            let short = verb.get_arguments().filter_map(clap::Arg::get_short).map(|name| format!("-{name}"));
             for flag in long.chain(short) {
                 assert_eq!(flag_reason(verb.get_name(), &flag), None, "{} {flag}", verb.get_name());
             }
