@@ -2,7 +2,7 @@
 
 #[cfg(test)]
 mod tests {
-    use gaufre_tests::{Crafted, Gaufre, Said};
+    use gaufre_tests::{Crafted, Gaufre, Registry, Said};
     use std::process::Command;
 
     const BASE: &str = "localhost/base:latest";
@@ -37,5 +37,43 @@ mod tests {
             );
             assert_eq!((said.out.as_str(), said.code), ("", 125), "{verb}: {}", said.err);
         }
+    }
+
+    #[test]
+    fn a_name_with_a_transport_is_refused_with_what_to_do() {
+        let gaufre = Gaufre::new();
+        let error = gaufre.fails(125, &["pull", "docker://quay.io/a"]);
+        assert!(error.contains("leave \"docker://\" out"), "{error}");
+        let error = gaufre.fails(125, &["run", "oci:/tmp/a", "true"]);
+        assert!(error.contains("gaufre load --input /tmp/a"), "{error}");
+    }
+
+    #[test]
+    fn an_image_that_cannot_be_pulled_is_named_once() {
+        let (registry, gaufre) = (Registry::empty(), Gaufre::new());
+        let name = registry.image("waffle");
+        let error = gaufre.fails(125, &["pull", "--quiet", "--tls-verify=false", &name]);
+        assert_eq!(error.matches(&name).count(), 1, "{error}");
+        assert!(error.contains("has no manifest"), "{error}");
+    }
+
+    #[test]
+    fn the_tags_that_there_are_are_told() {
+        let gaufre = Gaufre::new();
+        Crafted::busybox().load(&gaufre, "docker.io/library/redis:7");
+        for verb in ["inspect", "rmi"] {
+            let error = gaufre.say(&[verb, "redis"]).err;
+            assert!(error.contains("docker.io/library/redis:7"), "{error}");
+        }
+        assert!(!gaufre.say(&["rmi", "nginx"]).err.contains("redis:7"));
+    }
+
+    #[test]
+    fn an_image_that_an_archive_only_labels_is_loaded_with_its_label() {
+        let gaufre = Gaufre::new();
+        let layout = Crafted::busybox();
+        let said = gaufre.ok(&["load", "--input", layout.layout("redis").to_str().unwrap()]);
+        assert!(said.trim_end().ends_with(" (redis)"), "{said}");
+        assert_eq!(gaufre.ok(&["images", "--format={{.Repository}}"]), "<none>\n");
     }
 }

@@ -82,7 +82,11 @@ impl Engine {
             self.collect_postponed();
             let id =
                 acquired.map_err(|source| LoadError::Acquire { image: shown, source: Box::new(source) })?;
-            loaded.push(PulledImage { id: id.digest().to_owned(), name: names.into_iter().next() });
+            loaded.push(PulledImage {
+                id: id.digest().to_owned(),
+                name: names.into_iter().next(),
+                label: found.label.clone(),
+            });
         }
         if loaded.is_empty() { Err(LoadError::Empty(shown)) } else { Ok(loaded) }
     }

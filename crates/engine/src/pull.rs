@@ -7,7 +7,7 @@ use crate::progress::PullProgress;
 use crate::settings::{PullPolicy, RegistryAccess};
 use gaufre_image::{
     Credentials, NewRegistryError, Platform, RegistriesConf, RegistriesConfError, Registry, RegistryOptions,
-    ResolveError, Timeouts,
+    RequestError, ResolveError, Timeouts,
 };
 use gaufre_store::{ImageError, Origin};
 use std::time::Duration;
@@ -32,6 +32,8 @@ pub struct PulledImage {
     pub id: String,
     /// The full name that it has now; none for a nameless image of an archive.
     pub name: Option<String>,
+    /// What the archive that it comes from calls it, which need be no name.
+    pub label: Option<String>,
 }
 
 /// An image cannot be pulled.
@@ -59,6 +61,14 @@ pub enum PullError {
         /// Why.
         source: Box<ResolveError>,
     },
+    /// A registry does not give it.
+    #[error("cannot pull {name}")]
+    Request {
+        /// Its full name.
+        name: String,
+        /// Why.
+        source: Box<RequestError>,
+    },
     /// Its content does not come in.
     #[error("cannot pull {name}")]
     Acquire {
@@ -85,6 +95,7 @@ impl Failure for PullError {
         match self {
             Self::Open(error) => error.hint(),
             Self::Resolve { source, .. } => source.hint().map(ToOwned::to_owned),
+            Self::Request { source, .. } => source.hint().map(ToOwned::to_owned),
             Self::Acquire { source, .. } => source.hint(),
             Self::Index { source, .. } => match &**source {
                 ImageError::Index(error) => Some(error.hint().to_owned()),
@@ -137,9 +148,11 @@ impl Engine {
         let registry = Registry::new(options(&request.registry, conf))?;
         let platform = request.platform.clone().unwrap_or_else(Platform::host);
         progress.started(&candidates.first().map_or_else(|| name.clone(), ToString::to_string));
-        let image = registry
-            .resolve_first(&candidates, &platform)
-            .map_err(|source| PullError::Resolve { name: name.clone(), source: Box::new(source) })?;
+        let image = registry.resolve_first(&candidates, &platform).map_err(|error| match error {
+            // The name is said once.
+            ResolveError::Request { reference, source } => PullError::Request { name: reference, source },
+            source => PullError::Resolve { name: name.clone(), source: Box::new(source) },
+        })?;
         // A name with a digest is kept by its digest, not as a tag that could move.
         let tag = image.reference.as_ref().map(ToString::to_string);
         let names: Vec<String> = tag.iter().cloned().collect();
@@ -147,7 +160,7 @@ impl Engine {
         self.collect_postponed();
         let id =
             acquired.map_err(|source| PullError::Acquire { name: name.clone(), source: Box::new(source) })?;
-        Ok(PulledImage { id: id.digest().to_owned(), name: tag })
+        Ok(PulledImage { id: id.digest().to_owned(), name: tag, label: None })
     }
 
     /// The image that `name` stands for, if the store has it and it is of the wanted platform.
@@ -168,6 +181,7 @@ impl Engine {
             id: image.image.id.digest().to_owned(),
             // Asked by ID, it is called what it is called first, as podman does.
             name: found.name.or_else(|| image.names.first().cloned()),
+            label: None,
         }))
     }
 }

@@ -47,6 +47,8 @@ pub struct ArchiveImage {
     pub image: Image,
     /// The names it was saved under; maybe none.
     pub names: Vec<Reference>,
+    /// What the archive calls it where that is no name, such as the bare tag of an OCI layout.
+    pub label: Option<String>,
 }
 
 impl Archive {

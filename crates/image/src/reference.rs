@@ -16,6 +16,12 @@ mod grammar;
 /// The registry a short name means when nothing else is configured.
 pub const DOCKER_HUB: &str = "docker.io";
 
+/// The prefix of images in registries (containers-transports(5)).
+const DOCKER_TRANSPORT: &str = "docker://";
+
+/// Those of images in files and directories.
+const FILE_TRANSPORTS: [&str; 4] = ["oci:", "oci-archive:", "docker-archive:", "dir:"];
+
 /// The longest repository name, registry included, that registries accept (bytes).
 const MAX_NAME_BYTES: usize = 255;
 
@@ -98,6 +104,22 @@ pub enum ReferenceError {
     /// A bare image ID stands where a name is wanted.
     #[error("{0:?} is an image ID, not an image name")]
     LooksLikeId(String),
+    /// skopeo's and podman's word for where an image is, a registry.
+    #[error("{name:?} is no image name: leave {DOCKER_TRANSPORT:?} out")]
+    RegistryTransport {
+        /// What was given.
+        name: String,
+    },
+    /// The same for a file or directory.
+    #[error(
+        "{name:?} is no image name: to bring an image out of a file or directory, use gaufre load --input {path}"
+    )]
+    FileTransport {
+        /// What was given.
+        name: String,
+        /// The path in it.
+        path: String,
+    },
     /// The name is longer than registries accept.
     #[error("image name {name:?}... is longer than {MAX_NAME_BYTES} bytes")]
     TooLong {
@@ -246,6 +268,14 @@ impl<'a> Parts<'a> {
         if text.len() > 2 * MAX_NAME_BYTES + 128 {
             let name = text.chars().take(40).collect();
             return Err(ReferenceError::TooLong { name });
+        }
+        if text.starts_with(DOCKER_TRANSPORT) {
+            return Err(ReferenceError::RegistryTransport { name: text.to_owned() });
+        }
+        // No tag begins so: `oci:1` is an image.
+        let path = FILE_TRANSPORTS.iter().find_map(|transport| text.strip_prefix(transport));
+        if let Some(path) = path.filter(|path| path.starts_with(['/', '.'])) {
+            return Err(ReferenceError::FileTransport { name: text.to_owned(), path: path.to_owned() });
         }
         let (rest, digest) = match text.split_once('@') {
             None => (text, None),

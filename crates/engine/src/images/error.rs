@@ -16,6 +16,14 @@ pub enum ImagesError {
     /// No such image, or the index is unreadable.
     #[error(transparent)]
     Image(#[from] ImageError),
+    /// No such image, but others of its repository.
+    #[error("no image {name:?} is in the store, but {}", there.join(", "))]
+    OtherTags {
+        /// What was looked for.
+        name: String,
+        /// The names there are.
+        there: Vec<String>,
+    },
     /// registries.conf is of no use.
     #[error("cannot tell which image {name:?} is")]
     Name {
@@ -76,7 +84,7 @@ pub enum ImagesError {
 impl Failure for ImagesError {
     fn exit_code(&self) -> u8 {
         match self {
-            Self::Image(ImageError::NotFound { .. }) => 1,
+            Self::Image(ImageError::NotFound { .. }) | Self::OtherTags { .. } => 1,
             Self::InUse { .. } | Self::SeveralNames { .. } => 2,
             _ => 125,
         }

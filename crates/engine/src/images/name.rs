@@ -41,7 +41,27 @@ impl Engine {
         let conf = RegistriesConf::load()
             .map_err(|source| ImagesError::Name { name: name.to_owned(), source: Box::new(source) })?;
         let found = lookup(self.store()?, name, &conf)?;
-        Ok(found.ok_or_else(|| ImageError::NotFound { name: name.to_owned() })?.image)
+        match found {
+            Some(found) => Ok(found.image),
+            None => Err(self.not_found(name)),
+        }
+    }
+
+    /// No image of that name, but maybe of the same repository.
+    fn not_found(&self, name: &str) -> ImagesError {
+        let error = ImageError::NotFound { name: name.to_owned() };
+        let wanted: Vec<String> = [Reference::parse(name), Reference::parse_with_registry(name, LOCAL)]
+            .into_iter()
+            .flatten()
+            .map(|reference| reference.name())
+            .collect();
+        let here = self.store().map(|store| store.images().list());
+        let Ok(Ok(images)) = here else { return error.into() };
+        let of_repository =
+            |name: &String| Reference::parse(name).is_ok_and(|reference| wanted.contains(&reference.name()));
+        let there: Vec<String> =
+            images.into_iter().flat_map(|image| image.names).filter(of_repository).collect();
+        if there.is_empty() { error.into() } else { ImagesError::OtherTags { name: name.to_owned(), there } }
     }
 
     /// Gives the image `source` another name.

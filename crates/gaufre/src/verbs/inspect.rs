@@ -1,7 +1,7 @@
 //! `gaufre inspect`.
 
 use clap::ValueEnum;
-use gaufre_engine::{Engine, Failure};
+use gaufre_engine::{Engine, Failure, ImagesError, InspectError};
 use serde_json::Value;
 
 use crate::args::some_of;
@@ -73,6 +73,7 @@ fn look(engine: &Engine, name: &str, kind: Kind) -> Result<Value> {
     }
     match engine.inspect_image(name) {
         Ok(value) => Ok(value),
+        Err(InspectError::Image(error @ ImagesError::OtherTags { .. })) => Err(error.into()),
         Err(error) if kind == Kind::All && error.exit_code() == NOT_FOUND => {
             Err(CliError::new(format_args!("there is no container and no image '{name}'")))
         }

@@ -32,7 +32,13 @@ pub(crate) fn execute(args: &Args, global: &Global) -> Result<u8> {
         None => LoadSource::Stdin,
     };
     for image in global.engine()?.load(&source, loading(args.quiet).as_ref())? {
-        output::line(format_args!("Loaded image: {}", image.name.as_ref().unwrap_or(&image.id)))?;
+        match (&image.name, &image.label) {
+            (None, Some(label)) => {
+                // Written by whoever made the archive.
+                output::line(format_args!("Loaded image: {} ({})", image.id, label.escape_debug()))?;
+            }
+            (name, _) => output::line(format_args!("Loaded image: {}", name.as_ref().unwrap_or(&image.id)))?,
+        }
     }
     Ok(0)
 }

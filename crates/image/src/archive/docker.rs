@@ -63,7 +63,7 @@ impl Archive {
         }
         image.reference = names.first().cloned();
         self.layers.extend(layers.iter().map(|layer| layer.digest().clone()).zip(paths.iter().cloned()));
-        self.images.push(ArchiveImage { image, names });
+        self.images.push(ArchiveImage { image, names, label: None });
         Ok(())
     }
 

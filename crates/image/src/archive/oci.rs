@@ -143,7 +143,11 @@ impl Archive {
             return Ok(());
         }
         image.reference.clone_from(&name);
-        found.images.push(ArchiveImage { image, names: name.into_iter().collect() });
+        found.images.push(ArchiveImage {
+            image,
+            names: name.into_iter().collect(),
+            label: name_of(descriptor).map(str::to_owned),
+        });
         Ok(())
     }
 

@@ -58,6 +58,9 @@ fn what_is_no_reference_is_refused_with_the_part_that_is_wrong() {
     assert!(matches!(refused("a@sha256:12"), ReferenceError::Digest { .. }));
     assert!(matches!(refused("a@md5:00000000000000000000000000000000"), ReferenceError::Digest { .. }));
     assert!(matches!(refused(&"a".repeat(64)), ReferenceError::LooksLikeId(_)));
+    assert!(matches!(refused("docker://quay.io/a"), ReferenceError::RegistryTransport { .. }));
+    assert!(matches!(refused("oci:/tmp/a"), ReferenceError::FileTransport { path, .. } if path == "/tmp/a"));
+    assert!(matches!(refused("docker-archive:./a:1"), ReferenceError::FileTransport { .. }));
     assert!(matches!(refused(&"x/".repeat(200)), ReferenceError::Component { .. }));
     assert!(matches!(refused(&"x".repeat(2000)), ReferenceError::TooLong { .. }));
 }
