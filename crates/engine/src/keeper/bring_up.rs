@@ -165,7 +165,7 @@ pub(super) fn bring_up(
         options: CreateOptions::default(),
     })
     .map_err(|error| match error {
-        gaufre_runtime::CreateError::Died { .. } => killed(sandbox),
+        gaufre_runtime::CreateError::Died => killed(sandbox),
         error => BringUpError::Create(Box::new(error)),
     })?;
 
