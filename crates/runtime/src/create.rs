@@ -1,7 +1,7 @@
 //! create: from a bundle to a sandbox that only waits to be started.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::{LinuxResources, Spec};
 use rustix::process::Pid;
@@ -14,6 +14,7 @@ use crate::init::{self, InitPlan};
 use crate::parts::Parts;
 use crate::process::plan::{ProcessError, ProcessPlan};
 use crate::process::stdio::Stdio;
+use crate::rootfs::bind;
 use crate::spec::{self, SpecError};
 use crate::start::Created;
 use crate::state::{OciState, Status};
@@ -57,6 +58,10 @@ pub struct CreateOptions {
 pub enum Rootfs {
     /// The directory `root.path` of the configuration.
     Path,
+    /// The same. A configuration without a mount namespace is honoured then: the root file system is mounted in ours at
+    /// this directory, which is made, and from which the caller unmounts it (`MNT_DETACH`) and which it removes when the
+    /// sandbox has ended, or could not be made.
+    PathThrough(PathBuf),
     /// A detached mount (fsmount(2), open_tree(2)), which belongs to the sandbox from here on.
     Mount(OwnedFd),
 }
@@ -243,6 +248,7 @@ fn see_through(
         match gate::receive(ours).step(|| "could not hear from the sandbox's process")? {
             Message::Ready(master) => return Ok(master),
             Message::Failed(error) => return Err(error.into()),
+            Message::WantsClones => bind::hand_over_clones(&plan.mounts, ours)?,
             Message::Paused => {
                 *hooks_ran = true;
                 plan.hooks.run(Stage::Prestart, pid.as_raw_nonzero().get())?;

@@ -2,8 +2,8 @@
 //!
 //! Channel design: a pair of connected SEQPACKET sockets, one message per packet. Init reports `Ready` (with the
 //! console's master as ancillary data where there is one) or `Failed`, then waits for `Go`. In a new user namespace it
-//! waits for a first `Go`, until its IDs are mapped; where hooks run, it says `Paused` and waits for another. After `Go` it executes
-//! the workload: its end is close-on-exec, so the end of the stream means success and `Failed` the reason why not.
+//! waits for a first `Go`, until its IDs are mapped; at the first bind mount it says `WantsClones` and gets `Clones`;
+//! where hooks run, it says `Paused` and waits for another `Go`. After the last `Go` it executes the workload: its end is close-on-exec, so the end of the stream means success and `Failed` the reason why not.
 //! A process that dies closes its end, hence no reader can wait for ever. A runtime that ends between create and
 //! start hands init a listening socket instead, on which the later `start` connects and then speaks the same words.
 
@@ -26,6 +26,11 @@ const FAILED: u8 = b'F';
 const GO: u8 = b'G';
 const PAUSED: u8 = b'P';
 const BORN: u8 = b'B';
+const WANTS_CLONES: u8 = b'W';
+const CLONES: u8 = b'C';
+
+/// How many descriptors one message may carry.
+pub(crate) const FDS_IN_MESSAGE: usize = 32;
 
 /// What one side told the other.
 #[derive(Debug)]
@@ -40,6 +45,10 @@ pub(crate) enum Message {
     Paused,
     /// A process in the middle has made init, whose pidfd this is, and ends.
     Born(OwnedFd),
+    /// Init has come to the first bind mount.
+    WantsClones,
+    /// Detached clones of the sources of bind mounts, in order; there may be another message with more.
+    Clones(Vec<OwnedFd>),
     /// The other side closed its end: it executed the workload, or died.
     End,
 }
@@ -51,22 +60,33 @@ pub(crate) fn pair() -> rustix::io::Result<(OwnedFd, OwnedFd)> {
 
 /// Reports that the sandbox is complete.
 pub(crate) fn send_ready(channel: BorrowedFd<'_>, console: Option<BorrowedFd<'_>>) -> rustix::io::Result<()> {
-    send(channel, &[READY], console)
+    send(channel, &[READY], console.as_slice())
 }
 
 /// Reports that the mounts are complete, for hooks to run.
 pub(crate) fn send_paused(channel: BorrowedFd<'_>) -> rustix::io::Result<()> {
-    send(channel, &[PAUSED], None)
+    send(channel, &[PAUSED], &[])
 }
 
 /// Hands over the pidfd of the process that was made.
 pub(crate) fn send_born(channel: BorrowedFd<'_>, pidfd: BorrowedFd<'_>) -> rustix::io::Result<()> {
-    send(channel, &[BORN], Some(pidfd))
+    send(channel, &[BORN], &[pidfd])
+}
+
+/// Asks for the clones of all bind mounts.
+pub(crate) fn send_wants_clones(channel: BorrowedFd<'_>) -> rustix::io::Result<()> {
+    send(channel, &[WANTS_CLONES], &[])
+}
+
+/// Hands over clones of bind mounts, at most [`FDS_IN_MESSAGE`].
+pub(crate) fn send_clones(channel: BorrowedFd<'_>, trees: &[OwnedFd]) -> rustix::io::Result<()> {
+    let trees: Vec<BorrowedFd<'_>> = trees.iter().map(AsFd::as_fd).collect();
+    send(channel, &[CLONES], &trees)
 }
 
 /// Lets init go on.
 pub(crate) fn send_go(channel: BorrowedFd<'_>) -> rustix::io::Result<()> {
-    send(channel, &[GO], None)
+    send(channel, &[GO], &[])
 }
 
 /// Reports a failed step.
@@ -77,15 +97,14 @@ pub(crate) fn send_failed(channel: BorrowedFd<'_>, error: &StepError) -> rustix:
     let text = error.what().as_bytes();
     let text = text.get(..MESSAGE_BYTES - 16).unwrap_or(text);
     message.extend_from_slice(text);
-    send(channel, &message, None)
+    send(channel, &message, &[])
 }
 
-fn send(channel: BorrowedFd<'_>, bytes: &[u8], fd: Option<BorrowedFd<'_>>) -> rustix::io::Result<()> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+fn send(channel: BorrowedFd<'_>, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> rustix::io::Result<()> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FDS_IN_MESSAGE))];
     let mut control = SendAncillaryBuffer::new(&mut space);
-    let fds: Vec<BorrowedFd<'_>> = fd.into_iter().collect();
     if !fds.is_empty() {
-        control.push(SendAncillaryMessage::ScmRights(&fds));
+        control.push(SendAncillaryMessage::ScmRights(fds));
     }
     rustix::io::retry_on_intr(|| sendmsg(channel, &[IoSlice::new(bytes)], &mut control, SendFlags::NOSIGNAL))
         .map(drop)
@@ -94,7 +113,7 @@ fn send(channel: BorrowedFd<'_>, bytes: &[u8], fd: Option<BorrowedFd<'_>>) -> ru
 /// Waits for the next message.
 pub(crate) fn receive(channel: BorrowedFd<'_>) -> rustix::io::Result<Message> {
     let mut bytes = vec![0; MESSAGE_BYTES];
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FDS_IN_MESSAGE))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let received = rustix::io::retry_on_intr(|| {
         recvmsg(channel, &mut [IoSliceMut::new(&mut bytes)], &mut control, RecvFlags::CMSG_CLOEXEC)
@@ -104,15 +123,19 @@ pub(crate) fn receive(channel: BorrowedFd<'_>) -> rustix::io::Result<Message> {
         Err(Errno::CONNRESET) => 0,
         Err(error) => return Err(error),
     };
-    let fd = control.drain().find_map(|message| match message {
-        RecvAncillaryMessage::ScmRights(mut fds) => fds.next(),
-        _ => None,
-    });
+    let mut fds: Vec<OwnedFd> = Vec::new();
+    for message in control.drain() {
+        if let RecvAncillaryMessage::ScmRights(received) = message {
+            fds.extend(received);
+        }
+    }
     Ok(match bytes.get(..len) {
-        Some([READY, ..]) => Message::Ready(fd),
+        Some([READY, ..]) => Message::Ready(fds.pop()),
         Some([GO, ..]) => Message::Go,
         Some([PAUSED, ..]) => Message::Paused,
-        Some([BORN, ..]) => fd.map_or(Message::End, Message::Born),
+        Some([WANTS_CLONES, ..]) => Message::WantsClones,
+        Some([CLONES, ..]) => Message::Clones(fds),
+        Some([BORN, ..]) => fds.pop().map_or(Message::End, Message::Born),
         Some([FAILED, a, b, c, d, text @ ..]) => {
             let what = String::from_utf8_lossy(text).into_owned();
             Message::Failed(match i32::from_ne_bytes([*a, *b, *c, *d]) {

@@ -62,15 +62,16 @@ pub(super) fn namespaces_of(pid: Pid) -> Result<ThreadNameSpaceType, StepError> 
     Ok(kinds)
 }
 
-/// The sandbox's root, where its processes were put into it by chroot(2): in a mount namespace that it shares.
+/// The sandbox's root, where its processes were put into it by chroot(2): in a mount namespace that it shares, with
+/// others or the host.
 pub(super) fn root_of(spec: &Spec, pid: Pid) -> Result<Option<OwnedFd>, StepError> {
-    let joined = spec
+    let own = spec
         .linux()
         .iter()
         .filter_map(|linux| linux.namespaces().as_ref())
         .flatten()
-        .any(|namespace| namespace.typ() == LinuxNamespaceType::Mount && namespace.path().is_some());
-    if !joined {
+        .any(|namespace| namespace.typ() == LinuxNamespaceType::Mount && namespace.path().is_none());
+    if own {
         return Ok(None);
     }
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;

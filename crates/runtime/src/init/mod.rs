@@ -18,6 +18,7 @@ use crate::namespaces::{IdMaps, NamespacePlan};
 use crate::process::plan::ProcessPlan;
 use crate::process::stdio::{Kept, Stdio};
 use crate::process::{become_workload, console};
+use crate::rootfs::bind::Clones;
 use crate::rootfs::devices::DevicePlan;
 use crate::rootfs::masks::NullDevice;
 use crate::rootfs::plan::MountPlan;
@@ -134,14 +135,18 @@ fn build(
         pivot::leave_host()?;
     }
     let root = pivot::attach_root(rootfs.tree(plan.root_propagation)?, plan.root_path.as_deref())?;
+    if !own_mounts {
+        pivot::keep_to_itself(&root)?;
+    }
     rustix::process::umask(Mode::empty());
     let view = cgroupfs::View {
         cgroup: plan.cgroup,
         own_namespace: plan.namespaces.has(LinuxNamespaceType::Cgroup),
     };
+    let mut clones = Clones::from(channel);
     let mut sealed_later = Vec::new();
     for mount in mounts {
-        sealed_later.extend(filesystem::mount(&root, mount, &view, &plan.namespaces)?);
+        sealed_later.extend(filesystem::mount(&root, mount, &view, &plan.namespaces, &mut clones)?);
     }
     if let Some(devices) = &devices {
         devices::make_all(&root, devices)?;

@@ -17,10 +17,11 @@ pub(crate) struct LabelPlan {
 
 impl LabelPlan {
     /// Checks `process.selinuxLabel` and `process.apparmorProfile`. A label is a promise of confinement: on a host
-    /// without that security module it is refused rather than forgotten.
+    /// without SELinux it is refused rather than forgotten. A profile of AppArmor is left out with a warning there, as
+    /// the validation suite of the specification demands.
     pub(crate) fn new(process: &Process) -> Result<Self, StepError> {
         let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
-        let plan =
+        let mut plan =
             Self { selinux: given(process.selinux_label()), apparmor: given(process.apparmor_profile()) };
         if plan.selinux.is_some() && !selinux_is_enabled() {
             return Err(StepError::rule(
@@ -28,9 +29,10 @@ impl LabelPlan {
             ));
         }
         if plan.apparmor.is_some() && !apparmor_is_enabled() {
-            return Err(StepError::rule(
-                "process.apparmorProfile is set, but AppArmor is not enabled on this host",
-            ));
+            // Without AppArmor a process is what "unconfined" says.
+            if plan.apparmor.take().is_some_and(|profile| profile != "unconfined") {
+                tracing::warn!("process.apparmorProfile is left out: AppArmor is not enabled on this host");
+            }
         }
         Ok(plan)
     }
@@ -56,13 +58,15 @@ impl LabelPlan {
     }
 }
 
-/// `linux.mountLabel`, refused where it could not be honoured.
-pub(crate) fn checked_mount_label(label: Option<&str>) -> Result<Option<&str>, StepError> {
-    let label = label.filter(|label| !label.is_empty());
-    if label.is_some() && !selinux_is_enabled() {
-        return Err(StepError::rule("linux.mountLabel is set, but SELinux is not enabled on this host"));
+/// `linux.mountLabel`, left out with a warning where there is no SELinux to read it: files have no labels then, and a
+/// process that was to be confined to such files is refused by its own.
+pub(crate) fn mount_label(label: Option<&str>) -> Option<&str> {
+    let label = label.filter(|label| !label.is_empty())?;
+    if !selinux_is_enabled() {
+        tracing::warn!("linux.mountLabel is left out: SELinux is not enabled on this host");
+        return None;
     }
-    Ok(label)
+    Some(label)
 }
 
 /// The option that gives all files of a new file system `label`: mount(8), "context=". Those of the kernel's own, whose

@@ -75,8 +75,10 @@ impl NamespacePlan {
 
     fn check(&self, linux: &Linux) -> Result<(), StepError> {
         use LinuxNamespaceType as T;
-        if !self.has(T::Mount) {
-            return Err(StepError::rule("linux.namespaces must have a mount namespace"));
+        if self.has(T::User) && !self.has(T::Mount) {
+            return Err(StepError::rule(
+                "linux.namespaces must have a mount namespace with the user namespace",
+            ));
         }
         match (self.makes(T::User), self.has(T::User), &self.maps) {
             (true, _, None) => Err(StepError::rule(

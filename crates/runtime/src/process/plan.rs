@@ -103,6 +103,17 @@ impl ProcessPlan {
     }
 }
 
+impl ProcessPlan {
+    /// That of a configuration without `process`, which may be created and has nothing to execute: config.md, "Process".
+    pub(crate) fn nothing() -> Result<Self, ProcessError> {
+        tracing::warn!("process is not set: the container will end as soon as it is started");
+        let mut process = Process::default();
+        process.set_args(Some(vec![String::new()])).set_cwd("/".into());
+        process.set_capabilities(None).set_rlimits(None).set_apparmor_profile(None).set_selinux_label(None);
+        Ok(Self { program: Program::nothing(), ..Self::new(&process, None, None)? })
+    }
+}
+
 /// An id the kernel can mean: all ones stands for "unchanged" in its calls.
 fn valid_id(id: u32) -> Result<u32, StepError> {
     if id == u32::MAX {

@@ -5,14 +5,15 @@ use std::ffi::CString;
 use rustix::io::Errno;
 
 use crate::step::StepError;
-use crate::sys::exec::{CStringArray, execve};
+use crate::sys::exec::{CStringArray, execve, exit_now};
 
 /// Where a program without a slash is looked for when the environment has no PATH.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// A program with its arguments and environment, ready for execve(2).
 pub(crate) struct Program {
-    name: String,
+    /// None: there is no program, and to execute it is to end.
+    name: Option<String>,
     candidates: Vec<CString>,
     args: CStringArray,
     env: CStringArray,
@@ -36,13 +37,22 @@ impl Program {
             candidates: candidates.collect::<Result<_, _>>()?,
             args: CStringArray::new(c_strings(args, "process.args")?),
             env: CStringArray::new(c_strings(env, "process.env")?),
-            name,
+            name: Some(name),
         })
+    }
+
+    /// No program.
+    pub(crate) fn nothing() -> Self {
+        let none = || CStringArray::new(Vec::new());
+        Self { name: None, candidates: Vec::new(), args: none(), env: none() }
     }
 
     /// Executes the program. Returns only when that failed: as execvp(3), a candidate that exists and may not be
     /// executed is reported rather than that others do not exist.
     pub(crate) fn execute(&self) -> StepError {
+        if self.name.is_none() {
+            exit_now(0);
+        }
         let mut reason = Errno::NOENT;
         for path in &self.candidates {
             match execve(path, &self.args, &self.env) {
@@ -58,6 +68,9 @@ impl Program {
     /// as runc and crun do, and podman and Docker take their exit codes from that. To be called as the workload's user.
     pub(crate) fn look_up(&self) -> Result<(), StepError> {
         use rustix::fs::{Access, FileType, access, stat};
+        if self.name.is_none() {
+            return Ok(());
+        }
         let mut reason = Errno::NOENT;
         for path in &self.candidates {
             let found = stat(path).and_then(|stat| {
@@ -74,7 +87,8 @@ impl Program {
     }
 
     fn failure(&self, reason: Errno) -> StepError {
-        StepError::new(format!("could not execute \"{}\" in the container", self.name), reason)
+        let name = self.name.as_deref().unwrap_or_default();
+        StepError::new(format!("could not execute \"{name}\" in the container"), reason)
     }
 }
 

@@ -10,7 +10,7 @@ use rustix::mount::{
     fsconfig_set_string, fsmount, fsopen, move_mount,
 };
 
-use super::bind::map_ids;
+use super::bind::{Clones, map_ids};
 use super::copy_up::copy_up;
 use super::fallback::{VALUE_BYTES_MAX, by_mount, host_mount};
 use super::options::MountOptions;
@@ -25,11 +25,12 @@ use crate::sys::mount::{MountAttr, mount_setattr};
 /// Mounts one entry of the plan. Gives the mount back when it must become read-only once everything below it is there.
 pub(crate) fn mount(
     root: &Root,
-    plan: MountPlan,
+    mut plan: MountPlan,
     cgroups: &super::cgroupfs::View<'_>,
     namespaces: &NamespacePlan,
+    clones: &mut Clones<'_>,
 ) -> Result<Option<OwnedFd>, StepError> {
-    let plan = plan.ready()?;
+    let own = plan.open_own()?;
     if matches!(plan.source, MountSource::Remount) {
         let target = root.open(&plan.destination, OFlags::PATH, Links::Within);
         let target =
@@ -38,15 +39,16 @@ pub(crate) fn mount(
     }
     let mode = mode_below(root, &plan);
     let target = match &plan.source {
-        MountSource::Bind(bind) if !bind.is_dir => root.ensure_file(&plan.destination, Links::Within)?,
+        MountSource::Bind(source) if !source.is_dir => root.ensure_file(&plan.destination, Links::Within)?,
         _ => root.ensure_dir(&plan.destination, plan.links())?,
     };
     target::refuse_root(root, &target, &plan.destination)?;
     target::refuse_kernel_files(&plan, &target)?;
     let MountPlan { destination, source, mut options, ids } = plan;
     match source {
-        MountSource::Bind(bind) => {
-            attach(&bind.tree, &target).step(|| format!("could not bind to {}", destination.display()))?;
+        MountSource::Bind(_) => {
+            let tree = own.map_or_else(|| clones.next(), Ok)?;
+            attach(&tree, &target).step(|| format!("could not bind to {}", destination.display()))?;
             Ok(None)
         }
         MountSource::Cgroups => {

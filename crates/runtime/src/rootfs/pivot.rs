@@ -25,6 +25,13 @@ pub(crate) fn attach_root(rootfs: OwnedFd, path: Option<&Path>) -> Result<Root, 
     Ok(Root::new(rootfs))
 }
 
+/// Keeps what is mounted in `root` from here on out of the other mount namespaces: those that get the mounts of the
+/// place where it is attached have got a copy of it.
+pub(crate) fn keep_to_itself(root: &Root) -> Result<(), StepError> {
+    mount_setattr(root.as_fd(), true, &MountAttr::propagation(libc::MS_PRIVATE))
+        .step(|| "could not make the root file system's mounts private")
+}
+
 /// Makes `root` the root of this process and its mount namespace, and lets go of everything outside.
 pub(crate) fn enter(root: &Root) -> Result<(), StepError> {
     rustix::process::fchdir(root).step(|| "could not enter the root file system")?;

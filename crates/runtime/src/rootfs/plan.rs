@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::Mount;
 
-use super::bind::{DetachedBind, clone_source};
+use super::bind::BindSource;
 use super::options::{MountOptions, parse};
 use super::root::Links;
 use crate::labels::mount_context;
@@ -29,8 +29,8 @@ pub(crate) struct MountPlan {
 /// Where the content of a mount comes from.
 #[derive(Debug)]
 pub(crate) enum MountSource {
-    /// A clone of a mount of the host.
-    Bind(DetachedBind),
+    /// A file or directory of the host, to be cloned by the runtime when its turn comes.
+    Bind(BindSource),
     /// A file or directory of the host, to be cloned by the sandbox's process.
     BindLater(PathBuf),
     /// A new instance of a file system, made inside the sandbox's namespaces.
@@ -59,7 +59,7 @@ pub(crate) struct Preparation<'a> {
     pub(crate) proc: &'a OwnedFd,
     /// User namespaces of idmapped mounts.
     pub(crate) ids: IdView,
-    /// `linux.mountLabel`, checked.
+    /// `linux.mountLabel`, where SELinux is on.
     pub(crate) label: Option<&'a str>,
 }
 
@@ -77,9 +77,7 @@ impl MountPlan {
         let source = match kind {
             _ if options.remount => MountSource::Remount,
             _ if options.bind.is_some() || kind == "bind" => {
-                if let Some((key, _)) = options.data.first() {
-                    return Err(StepError::rule(format!("the bind mount at {name} has no option {key}")));
-                }
+                drop_options_of_new(&mut options, &destination)?;
                 let source = mount.source().as_deref();
                 let source = source
                     .ok_or_else(|| StepError::rule(format!("the bind mount at {name} has no source")))?;
@@ -87,7 +85,7 @@ impl MountPlan {
                 if shared.later {
                     MountSource::BindLater(source)
                 } else {
-                    MountSource::Bind(clone_source(&source, &options, ids.as_ref().map(AsFd::as_fd))?)
+                    MountSource::Bind(BindSource::open(source)?)
                 }
             }
             "cgroup" | "cgroup2" => MountSource::Cgroups,
@@ -105,13 +103,13 @@ impl MountPlan {
         Ok(Self { destination, source, options, ids })
     }
 
-    /// Clones a source that was left for the sandbox's process.
-    pub(crate) fn ready(mut self) -> Result<Self, StepError> {
-        if let MountSource::BindLater(source) = &self.source {
-            let ids = self.ids.as_ref().map(AsFd::as_fd);
-            self.source = MountSource::Bind(clone_source(source, &self.options, ids)?);
-        }
-        Ok(self)
+    /// Opens a source that was left for the sandbox's process; gives its clone, which no one else makes.
+    pub(crate) fn open_own(&mut self) -> Result<Option<OwnedFd>, StepError> {
+        let MountSource::BindLater(path) = &self.source else { return Ok(None) };
+        let source = BindSource::open(path.clone())?;
+        let tree = source.cloned(&self.options, self.ids.as_ref().map(AsFd::as_fd))?;
+        self.source = MountSource::Bind(source);
+        Ok(Some(tree))
     }
 
     /// Whether the way to the destination may lead through symbolic links of the image.
@@ -126,6 +124,22 @@ impl MountPlan {
         let special = ["/proc", "/sys", "/dev"].iter().any(|path| self.destination == Path::new(path));
         if kernel_fs || special { Links::Refused } else { Links::Within }
     }
+}
+
+/// A bind mount shows what is there, as big as it is. What tmpfs(5) knows is left out with a warning, as the kernel
+/// leaves it out of mount(2): configurations give all mounts the same options. Everything else is refused.
+fn drop_options_of_new(options: &mut MountOptions, destination: &Path) -> Result<(), StepError> {
+    const OF_TMPFS: [&str; 8] = ["size", "nr_blocks", "nr_inodes", "mode", "uid", "gid", "huge", "mpol"];
+    for (key, _) in std::mem::take(&mut options.data) {
+        let name = destination.display();
+        if !OF_TMPFS.contains(&key.as_str()) {
+            return Err(StepError::rule(format!("the bind mount at {name} has no option {key}")));
+        }
+        tracing::warn!(
+            "the option {key} of the bind mount at {name} is left out: it is for a new file system"
+        );
+    }
+    Ok(())
 }
 
 /// The user namespace of an idmapped mount: config.md, "Mounts", `uidMappings` and the options idmap and ridmap.

@@ -66,12 +66,12 @@ pub(crate) fn refuse_kernel_files(plan: &MountPlan, target: &OwnedFd) -> Result<
     let destination = normal(&plan.destination);
     let accepted = match (magic, bind) {
         (PROC, Some(bind)) if destination == Path::new("proc") => {
-            fstatfs(&bind.tree).step(what)?.f_type == PROC
+            fstatfs(&bind.opened).step(what)?.f_type == PROC
         }
         (PROC, Some(bind)) => !bind.is_dir && REPLACEABLE.iter().any(|path| destination == Path::new(path)),
         (SYSFS, Some(_)) if destination == Path::new("sys/fs/cgroup") => true,
         (SYSFS, Some(bind)) if destination.starts_with("sys") => {
-            is_of_the_kernel(fstatfs(&bind.tree).step(what)?.f_type)
+            is_of_the_kernel(fstatfs(&bind.opened).step(what)?.f_type)
         }
         (PROC | SYSFS, _) => false,
         _ => true,

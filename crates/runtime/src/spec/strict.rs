@@ -55,7 +55,7 @@ pub(crate) fn check(spec: &Spec) -> Result<(), SpecError> {
     refuse(spec.zos().is_some(), "zos")?;
     refuse(any(spec.uid_mappings().as_deref()), "uidMappings")?;
     refuse(any(spec.gid_mappings().as_deref()), "gidMappings")?;
-    check_process(spec.process().as_ref().ok_or(SpecError::Missing { field: "process" })?)?;
+    spec.process().as_ref().map_or(Ok(()), check_process)?;
     check_linux(spec.linux().as_ref().ok_or(SpecError::Missing { field: "linux" })?)
 }
 

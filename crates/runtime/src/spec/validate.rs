@@ -28,8 +28,9 @@ pub enum InvalidSpec {
 pub fn validate(spec: &Spec) -> Result<(), InvalidSpec> {
     super::check(spec)?;
     let linux = spec.linux().as_ref().ok_or(SpecError::Missing { field: "linux" })?;
-    let process = spec.process().as_ref().ok_or(SpecError::Missing { field: "process" })?;
-    ProcessPlan::new(process, linux.seccomp().as_ref(), linux.personality().as_ref())?;
+    if let Some(process) = spec.process() {
+        ProcessPlan::new(process, linux.seccomp().as_ref(), linux.personality().as_ref())?;
+    }
     match linux.resources() {
         Some(resources) => Ok(Cgroup::check(resources)?),
         None => Ok(()),

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::Spec;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::mount::UnmountFlags;
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use rustix::process::Signal;
 
@@ -135,6 +137,11 @@ impl StateDir {
         fs::metadata(&self.dir).map(|metadata| metadata.uid()).map_err(|source| self.failed("", source))
     }
 
+    /// Where the root file system of a sandbox without a mount namespace is mounted: [`crate::Rootfs::PathThrough`].
+    pub fn root_place(&self) -> PathBuf {
+        self.dir.join("root")
+    }
+
     /// Where init waits for its start.
     pub fn start_socket(&self) -> PathBuf {
         self.dir.join("start.sock")
@@ -226,6 +233,7 @@ impl StateDir {
     /// # Errors
     /// It cannot be removed.
     pub fn remove(&self) -> Result<(), StateError> {
+        self.remove_root_place()?;
         // The state goes last: as long as it is there, a delete cut off can be repeated.
         for name in ["start.sock", "config.json", "state.json.new", "state.json"] {
             match fs::remove_file(self.dir.join(name)) {
@@ -234,6 +242,22 @@ impl StateDir {
             }
         }
         fs::remove_dir(&self.dir).map_err(|source| self.failed("", source))
+    }
+
+    /// Lets go of the root file system where it is mounted in our own mount namespace. Nobody else mounts there.
+    fn remove_root_place(&self) -> Result<(), StateError> {
+        let place = self.root_place();
+        loop {
+            match rustix::fs::rmdir(&place) {
+                Ok(()) | Err(Errno::NOENT) => return Ok(()),
+                Err(Errno::BUSY) => {
+                    let flags = UnmountFlags::DETACH | UnmountFlags::NOFOLLOW;
+                    rustix::mount::unmount(&place, flags)
+                        .map_err(|error| self.failed("root", error.into()))?;
+                }
+                Err(error) => return Err(self.failed("root", error.into())),
+            }
+        }
     }
 
     fn failed(&self, name: &str, source: io::Error) -> StateError {

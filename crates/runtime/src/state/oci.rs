@@ -47,7 +47,8 @@ impl State {
 
     /// The state as a hook reads it on its standard input: the specification's fields.
     pub fn for_hook(&self, status: Status) -> OciState<'_> {
-        let process = self.process.filter(|_| status != Status::Stopped);
+        // runc and crun say 0 of one that has ended, lest the id be another's by now.
+        let process = self.process.filter(|process| status != Status::Stopped || process.holds_id());
         OciState {
             oci_version: crate::spec::OCI_VERSION,
             id: &self.id,

@@ -40,6 +40,13 @@ impl Process {
     }
 }
 
+impl Process {
+    /// Whether its id still stands for it: it is alive, or has ended and nobody waited for it yet.
+    pub fn holds_id(self) -> bool {
+        stat(self.pid).is_some_and(|(_, start_ticks)| start_ticks == self.start_ticks)
+    }
+}
+
 /// Whether a process has ended, and when it started: proc_pid_stat(5).
 fn stat(pid: i32) -> Option<(bool, u64)> {
     // More than the line can be, and in one read: it is shorter than 52 numbers of 20 digits.

@@ -107,3 +107,34 @@ fn many_at_once_all_succeed() {
     }
     assert!(bundles.iter().all(|bundle| bundle.cgroups().is_empty()));
 }
+
+#[test]
+fn without_a_process_there_is_nothing_to_start() {
+    let mut bundle = Bundle::sh("");
+    bundle.spec.as_object_mut().unwrap().remove("process");
+    bundle.create();
+    assert_eq!(bundle.status(), "created");
+    let log = std::fs::read_to_string(bundle.dir.path().join("log")).unwrap();
+    assert!(log.contains("process is not set"), "{log}");
+    bundle.must(&["start", &bundle.id]);
+    eventually("it is stopped", || bundle.status() == "stopped");
+    bundle.must(&["delete", &bundle.id]);
+    assert!(bundle.cgroups().is_empty());
+}
+
+#[test]
+fn an_ended_process_s_id_is_told_as_long_as_it_is_no_other_s() {
+    // Whoever makes the container in the foreground is its parent and waits for it at the end only.
+    let bundle = Bundle::sh("read line");
+    let mut command = bundle.oci(&["run", &bundle.id]);
+    let mut run = command.stdin(std::process::Stdio::piped()).spawn().unwrap();
+    eventually("it runs", || bundle.state_dir().join("state.json").exists() && bundle.status() == "running");
+    let (parent, pid) = (run.id().to_string(), bundle.pid());
+    let signal = |name: &str| std::process::Command::new("kill").args([name, &parent]).status().unwrap();
+    signal("-STOP");
+    drop(run.stdin.take());
+    eventually("it is stopped", || bundle.status() == "stopped");
+    assert_eq!(bundle.pid(), pid);
+    signal("-CONT");
+    assert!(run.wait().is_ok());
+}

@@ -10,6 +10,7 @@ mod bundle;
 mod exec;
 mod files;
 mod hooks;
+mod host_mounts;
 mod identity;
 mod landlock;
 mod lifecycle;

@@ -189,3 +189,40 @@ fn sync_and_lazytime_reach_the_file_system_and_a_tmpfs_takes_the_mode_of_its_dir
         .mount(json!({"destination": "/fresh", "type": "tmpfs", "source": "tmpfs"}));
     assert_eq!(bundle.stdout(), "1730\n1777\n1\n");
 }
+
+#[test]
+fn mounts_are_listed_in_the_order_of_the_configuration() {
+    let bind = |to: &str, options: &[&str]| {
+        let options = [&["bind"], options].concat();
+        json!({"destination": to, "source": "/etc", "options": options})
+    };
+    let tmpfs = |to: &str| json!({"destination": to, "type": "tmpfs", "source": "tmpfs"});
+    let bundle = Bundle::sh("grep -o ' /[1-6] ' /proc/self/mountinfo")
+        .mount(tmpfs("/1"))
+        .mount(tmpfs("/2"))
+        .mount(bind("/3", &[]))
+        .mount(bind("/4", &["slave"]))
+        .mount(bind("/5", &["shared"]))
+        .mount(bind("/6", &["unbindable"]));
+    assert_eq!(bundle.stdout(), " /1 \n /2 \n /3 \n /4 \n /5 \n /6 \n");
+}
+
+#[test]
+fn more_bind_mounts_than_one_message_has_room_for() {
+    let bundle = (0..70).fold(Bundle::sh("grep -c ' /etc/many/' /proc/self/mountinfo; cat /etc/many/69"), |bundle, n| {
+        fs::write(bundle.dir.path().join(n.to_string()), n.to_string()).unwrap();
+        bundle.mount(json!({"destination": format!("/etc/many/{n}"), "source": n.to_string(), "options": ["bind"]}))
+    });
+    assert_eq!(bundle.stdout(), "70\n69");
+}
+
+#[test]
+fn what_only_a_new_tmpfs_has_is_left_out_of_a_bind_mount_with_a_warning() {
+    let mount =
+        |option: &str| json!({"destination": "/x", "source": "/etc", "options": ["bind", "ro", option]});
+    let outcome = Bundle::sh("true").mount(mount("size=1k")).run();
+    assert_eq!(outcome.code, 0, "{outcome:?}");
+    assert!(outcome.stderr.contains("the option size of the bind mount at /x is left out"), "{outcome:?}");
+    let error = Bundle::sh("true").mount(mount("subvol=x")).failure();
+    assert!(error.contains("the bind mount at /x has no option subvol"), "{error}");
+}

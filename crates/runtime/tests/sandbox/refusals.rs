@@ -7,9 +7,7 @@ use crate::bundle::Bundle;
 #[test]
 fn fields_that_are_not_honoured_are_named() {
     for (pointer, value, name) in [
-        ("/process/apparmorProfile", json!("x"), "process.apparmorProfile"),
         ("/process/selinuxLabel", json!("x"), "process.selinuxLabel"),
-        ("/linux/mountLabel", json!("x"), "linux.mountLabel"),
         ("/linux/intelRdt", json!({"closID": "x"}), "linux.intelRdt"),
         ("/linux/netDevices", json!({"eth0": {}}), "linux.netDevices"),
         ("/linux/uidMappings", json!([{"hostID": 0, "containerID": 0, "size": 1}]), "uidMappings"),

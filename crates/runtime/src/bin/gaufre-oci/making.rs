@@ -76,7 +76,7 @@ impl Making {
             id: &state.id,
             spec: &spec,
             bundle: &state.bundle,
-            rootfs: Rootfs::Path,
+            rootfs: Rootfs::PathThrough(state_dir.root_place()),
             stdio: console.stdio(),
             preserve_fds: &preserved.borrowed(),
             start_socket: socket,
