@@ -13,7 +13,8 @@ pub(super) fn describe(bench: &Bench) -> String {
         ("date", said("date", &["-u", "+%Y-%m-%d"])),
         ("processor", processor()),
         ("memory", memory()),
-        ("kernel", said("uname", &["-sr"])),
+        // Without what the builder of the kernel has added to its version.
+        ("kernel", said("uname", &["-sr"]).split('-').next().unwrap_or_default().to_owned()),
         (
             "cgroups",
             if std::path::Path::new("/sys/fs/cgroup/cgroup.controllers").exists() {
