@@ -140,7 +140,7 @@ fn judge(ended: Option<ExitStatus>, said: &str) -> Result<(), String> {
     }
     let telling = |line: &&str| {
         let line = line.trim_start();
-        ["not ok", "gaufre-oci", "\"error\"", "\"stderr\""].iter().any(|word| line.starts_with(word))
+        ["not ok", "gaufre-oci", "time=", "\"error\"", "\"stderr\""].iter().any(|word| line.starts_with(word))
     };
     let lines: Vec<String> =
         said.lines().filter(telling).map(|line| line.chars().take(400).collect()).collect();
