@@ -1,5 +1,7 @@
-//! `cargo xtask peers`: the newest peers, from Debian unstable, in a root directory of their own.
+//! `cargo xtask peers`: the newest peers, from Debian unstable, in a root directory of their own; and what is built from
+//! Go modules to try the runtime with.
 
+pub(crate) mod go;
 mod room;
 
 pub(crate) use room::Room;
@@ -76,6 +78,12 @@ pub(crate) fn show(refresh: bool) -> Result<()> {
         println!("{program:<14} {}", peers.version(program).as_deref().unwrap_or("absent"));
     }
     println!("run them as {}/PROGRAM", peers.bin.display());
+    if go::is_at_hand() {
+        println!("the validation programs are in {}", go::validation()?.display());
+        println!("crictl is {}", go::crictl()?.display());
+    } else {
+        println!("the validation programs and crictl are absent: Go is missing");
+    }
     Ok(())
 }
 

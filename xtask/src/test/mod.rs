@@ -5,7 +5,7 @@
 mod tally;
 
 use crate::binaries::{self, Profile, cargo};
-use crate::{debian, images, vm};
+use crate::{debian, images, peers, vm};
 use anyhow::{Context, Result};
 use std::io::{BufRead, BufReader};
 use std::process::{Command, ExitCode, Stdio};
@@ -18,6 +18,7 @@ const PACKAGES: &[&str] = &[
     "skopeo",
     "umoci",
     "podman",
+    "containerd",
     "redis-tools",
     "postgresql-client",
     "apache2-utils",
@@ -55,6 +56,10 @@ pub(crate) fn run(kernels: &[vm::Release]) -> Result<ExitCode> {
     );
     step("the product", || binaries::product(Profile::Dev).map(drop))?;
     step("the test images", || images::make().map(drop))?;
+    if peers::go::is_at_hand() {
+        step("the validation programs", || peers::go::validation().map(drop))?;
+        step("crictl", || peers::go::crictl().map(drop))?;
+    }
     workspace(&mut tally)?;
     if kernels.is_empty() {
         tally.skip("the runtime's tests in the test VM", "no kernel was asked for");
