@@ -26,6 +26,7 @@ impl Engine {
                 Err(_) => {}
             }
         }
+        keeper::sweep_abandoned(&self.dirs);
     }
 
     /// The sandbox of that name, with a living keeper if it runs.

@@ -24,7 +24,7 @@ pub(crate) use assignment::WaitingKeeper;
 pub use report::KeeperFailure;
 pub use spawn::SpawnError;
 pub(crate) use spawn::{spawn, take_over as spawn_successor};
-pub(crate) use sweep::remove_cgroup_parents;
+pub(crate) use sweep::{remove_cgroup_parents, sweep_abandoned};
 
 use crate::dirs::Dirs;
 use crate::failure::Failure;

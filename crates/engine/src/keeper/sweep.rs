@@ -8,6 +8,7 @@ use crate::dirs::Dirs;
 use gaufre_net::Net;
 use gaufre_runtime::cgroup::Layout;
 use rustix::fs::{FlockOperation, Mode, OFlags, flock, open};
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -16,16 +17,29 @@ const SWEEP_AFTER: Duration = Duration::from_millis(1000);
 
 /// Tidies up after the last sandbox; nobody waits for this.
 pub(super) fn sweep(dirs: &Dirs) {
-    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC;
-    let Ok(lock) = open(dirs.run_lock("sweep.lock"), flags, Mode::RUSR | Mode::WUSR) else { return };
-    if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
-        return;
-    }
+    let Some(lock) = try_lock(dirs) else { return };
     std::thread::sleep(SWEEP_AFTER);
     sweep_now(dirs);
     let _ = flock(&lock, FlockOperation::Unlock);
     // One that ended during the sweep left it to us. Costs next to nothing when there is nothing to do.
     sweep_now(dirs);
+}
+
+/// Tidies up at once if no keeper is about to: the one that was has been killed.
+pub(crate) fn sweep_abandoned(dirs: &Dirs) {
+    if dirs.run.join("net").exists()
+        && let Some(_lock) = try_lock(dirs)
+    {
+        sweep_now(dirs);
+    }
+}
+
+/// `None` when somebody else tidies.
+fn try_lock(dirs: &Dirs) -> Option<OwnedFd> {
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC;
+    let lock = open(dirs.run_lock("sweep.lock"), flags, Mode::RUSR | Mode::WUSR).ok()?;
+    flock(&lock, FlockOperation::NonBlockingLockExclusive).ok()?;
+    Some(lock)
 }
 
 fn sweep_now(dirs: &Dirs) {
