@@ -45,10 +45,13 @@ mod tests {
             .into_iter()
             .find(|dir| dir.join("cgroup.procs").exists())
             .expect("a cgroup2 mount");
-        let dir = dir.join(format!("gaufre-witness-{}", std::process::id()));
-        std::fs::create_dir(&dir).unwrap();
+        let parent = dir.join("gaufre");
+        let dir = parent.join(format!("witness-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
         let more = witness.more();
         std::fs::remove_dir(&dir).unwrap();
+        // Somebody else may be using it.
+        let _ = std::fs::remove_dir(&parent);
         assert!(more.contains(&format!("cgroup {}", dir.display())), "{more:?}");
     }
 }

@@ -146,8 +146,7 @@ mod tests {
             Terminal::new(&gaufre, &format!("run -it --name=kept --network=none {image} {SHELL}"));
         terminal.shows("ready:");
         let keeper = gaufre.processes().into_iter().find(|pid| {
-            let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-            line.split(|byte| *byte == 0).nth(1) == Some(b"keeper")
+            std::fs::read(format!("/proc/{pid}/comm")).is_ok_and(|name| name == b"gaufre-keeper\n")
         });
         gaufre_tests::run(gaufre_tests::tool("kill").args(["-KILL", &keeper.unwrap().to_string()]));
         std::thread::sleep(Duration::from_millis(500));

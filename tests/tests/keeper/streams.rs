@@ -51,7 +51,7 @@ fn a_client_that_does_not_read_holds_nobody_up_and_has_all_of_it_in_the_end() {
     let (gaufre, image) = ready();
     let mut run = gaufre.command();
     // More than a pipe and a socket take, less than makes the workload wait.
-    run.args(["run", "--rm", "--name=pager", "--network=none", &image, "bash", "-c", "seq 1 70000"]);
+    run.args(["run", "--rm", "--name=pager", "--network=none", &image, "bash", "-c", "seq 1 70000; sleep 2"]);
     let mut run = run.stdout(Stdio::piped()).spawn().unwrap();
     let exists = || gaufre.say(&["inspect", "--type=container", "pager"]).code == 0;
     until("the container", 10, || exists().then_some(()));

@@ -111,12 +111,12 @@ fn workspace(tally: &mut Tally) -> Result<()> {
     counted(tally, "the end-to-end tests", &mut end_to_end)
 }
 
-/// A folder in memory, where there is enough of it. The end-to-end tests unpack and remove the same images again and
+/// A folder in memory, where there is enough of it; with a short name, because podman refuses long paths. The end-to-end tests unpack and remove the same images again and
 /// again, with which they would keep a disk busy for most of their time; the store's own tests are on the disk.
 fn room_in_memory() -> Result<Option<tempfile::TempDir>> {
     const ENOUGH_BYTES: u64 = 4_000_000_000;
     let enough = rustix::fs::statvfs("/dev/shm").is_ok_and(|fs| fs.f_bavail * fs.f_frsize >= ENOUGH_BYTES);
-    let made = enough.then(|| tempfile::Builder::new().prefix("gaufre-tests-").tempdir_in("/dev/shm"));
+    let made = enough.then(|| tempfile::Builder::new().prefix("gt-").tempdir_in("/dev/shm"));
     made.transpose().context("cannot make a folder in /dev/shm")
 }
 
