@@ -53,7 +53,14 @@ fn as_user(bundle: &Bundle, words: &[&str]) -> Outcome {
     let log = bundle.dir.path().join("out");
     let file = fs::File::create(&log).unwrap();
     let error = fs::File::create(bundle.dir.path().join("err")).unwrap();
-    let status = user.stdin(Stdio::null()).stdout(file).stderr(error).status().unwrap();
+    user.stdin(Stdio::null()).stdout(file).stderr(error);
+    // A process that another test forks holds the fresh copy open for writing, for a moment.
+    let status = loop {
+        match user.status() {
+            Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy => {}
+            status => break status.unwrap(),
+        }
+    };
     Outcome {
         code: status.code().unwrap_or(-1),
         stdout: fs::read_to_string(log).unwrap(),
