@@ -8,7 +8,7 @@ use crate::recover::idle_lock;
 use crate::sandbox::{FindError, LockError, Locked, Status, UnreadableError};
 use crate::settings::NetworkMode;
 use crate::stop::is_active;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How to start.
 #[derive(Debug, Clone, Copy, Default)]
@@ -79,6 +79,8 @@ impl Failure for StartError {
 
 /// How long the taking down of an earlier run may hold up the next.
 const TAKING_DOWN: Duration = Duration::from_secs(20);
+/// How long the kernel may take to end a keeper that was killed.
+const DYING: Duration = Duration::from_secs(5);
 
 impl Engine {
     /// Starts a sandbox that does not run; one that does is left to run, and attached to if that was asked for.
@@ -116,6 +118,19 @@ impl Engine {
     /// # Errors
     /// See [`AttachError`].
     pub fn attach(&self, name: &str, streams: AttachStreams) -> Result<Connection, AttachError> {
+        let deadline = Instant::now() + DYING;
+        loop {
+            match self.attach_now(name, streams) {
+                // A keeper that was killed closes its socket before its lock, and counts as alive until both are.
+                Err(AttachError::Connect { .. } | AttachError::Line(_)) if Instant::now() < deadline => {
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+                attached => return attached,
+            }
+        }
+    }
+
+    fn attach_now(&self, name: &str, streams: AttachStreams) -> Result<Connection, AttachError> {
         let sandbox = self.find(name)?;
         let not_running = || AttachError::NotRunning { name: sandbox.name().to_owned() };
         if !sandbox.status().is_ok_and(|status| is_active(&status)) {
