@@ -45,6 +45,9 @@ enum Verb {
         /// Make them anew
         #[arg(long)]
         refresh: bool,
+        /// Run the runtime's tests under podman and containerd with them
+        #[arg(long)]
+        drivers: bool,
     },
     /// Run the long forms of the tests that look for rare faults
     Soak {
@@ -106,7 +109,8 @@ fn run(verb: Verb) -> Result<ExitCode> {
     match verb {
         Verb::Images => println!("{}", images::make()?.display()),
         Verb::Test { kernels, no_vm } => return test::run(if no_vm { &[] } else { &kernels }),
-        Verb::Peers { refresh } => peers::show(refresh)?,
+        Verb::Peers { drivers: true, .. } => peers::drivers::run()?,
+        Verb::Peers { refresh, .. } => peers::show(refresh)?,
         Verb::Bench { only, binary } => bench::run(&only, binary)?,
         Verb::Soak { count, seed } => return soak::run(count, seed),
         Verb::Vm(arguments) => return in_vm(&arguments),

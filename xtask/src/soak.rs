@@ -1,7 +1,7 @@
 //! `cargo xtask soak`: the end-to-end test of faults, for as long as it takes to trust the answer.
 
 use crate::binaries::{self, Profile, cargo};
-use crate::{debian, images};
+use crate::{debian, images, peers};
 use anyhow::Result;
 use std::process::ExitCode;
 
@@ -10,6 +10,7 @@ pub(crate) fn run(count: usize, seed: Option<u64>) -> Result<ExitCode> {
     debian::install(&["docker-registry", "skopeo", "nftables", "util-linux"])?;
     images::make()?;
     binaries::product(Profile::Dev)?;
+    peers::drivers::run()?;
     let mut test = cargo();
     test.args(["test", "--package=gaufre-tests", "--test=faults", "--", "--nocapture", "--test-threads=1"]);
     test.env("GAUFRE_SOAK_ROUNDS", count.to_string());
