@@ -165,6 +165,9 @@ fn build(
         masks::make_root_read_only(&root)?;
     }
     // A mount namespace that others use is not turned round.
+    if plan.no_pivot && own_mounts && plan.root_path.is_some() {
+        pivot::stack_over_host(&root)?;
+    }
     if plan.no_pivot || !own_mounts {
         pivot::enter_by_chroot(&root)?;
     } else {

@@ -41,6 +41,13 @@ pub(crate) fn enter(root: &Root) -> Result<(), StepError> {
     rustix::process::chdir("/").step(|| "could not enter the new root")
 }
 
+/// Moves the root file system from where it is attached to over `/`: whoever enters the mount namespace later is put there.
+pub(crate) fn stack_over_host(root: &Root) -> Result<(), StepError> {
+    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
+    rustix::mount::move_mount(root, "", rustix::fs::CWD, "/", flags)
+        .step(|| "could not move the root file system over the host's root")
+}
+
 /// As [`enter`] where the host's root is the initial ramdisk, which pivot_root(2) cannot put away. The root file system
 /// is stacked over `/` already, so that nothing of what is below it can be reached by name.
 pub(crate) fn enter_by_chroot(root: &Root) -> Result<(), StepError> {

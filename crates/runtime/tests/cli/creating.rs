@@ -205,3 +205,16 @@ fn a_start_cut_off_leaves_the_right_status() {
         assert_eq!(bundle.status(), "running");
     }
 }
+
+#[test]
+fn without_pivot_a_later_process_is_in_the_container_too() {
+    for hooks in [json!({}), json!({"createRuntime": [{"path": "/bin/true"}]})] {
+        let bundle = Bundle::sh("sleep 600").with("/hooks", hooks);
+        let log = fs::File::create(bundle.dir.path().join("log")).unwrap();
+        let mut create = bundle.oci(&["create", "--no-pivot", &bundle.id]);
+        assert!(create.stdout(log.try_clone().unwrap()).stderr(log).status().unwrap().success());
+        bundle.must(&["start", &bundle.id]);
+        let inside = bundle.exec("ls /");
+        assert_eq!(inside.stdout, "bin\ndev\netc\nproc\nsys\ntmp\nusr\n", "{inside:?}");
+    }
+}
