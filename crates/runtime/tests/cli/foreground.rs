@@ -69,19 +69,19 @@ fn set_size(terminal: impl AsFd, ws_row: u16, ws_col: u16) {
 
 #[test]
 fn a_terminal_is_relayed_with_its_size_and_restored() {
-    let script = "stty size > /size; trap 'stty size > /size2' WINCH; echo > /ready; read line; echo got $line; exit 5";
+    let script = "stty size > /size; trap 'stty size > /size2' WINCH; echo > /ready; until read line; do :; done; echo got $line; exit 5";
     let bundle = Bundle::sh(script).with("/process/terminal", json!(true));
     let (mut ours, theirs) = terminal(33, 77);
     let stream = || Stdio::from(theirs.try_clone().unwrap());
     let mut child = bundle.oci(&["run", &bundle.id]).stdin(stream()).stdout(stream()).spawn().unwrap();
     eventually("it is ready", || bundle.rootfs().join("ready").exists());
     let is_raw = || !tcgetattr(&theirs).unwrap().local_modes.contains(LocalModes::ICANON);
-    assert!(is_raw());
+    eventually("our terminal is raw", is_raw);
     assert_eq!(fs::read_to_string(bundle.rootfs().join("size")).unwrap(), "33 77\n");
 
     set_size(&ours, 40, 100);
     kill_process(pid(&child), Signal::WINCH).unwrap();
-    // The shell acts on the signal when its `read` is interrupted or done.
+    // The shell acts on the signal when its `read` is done, or interrupted, after which it reads again.
     ours.write_all(b"waffles\r").unwrap();
     let mut text = Vec::new();
     let mut buffer = [0; 256];

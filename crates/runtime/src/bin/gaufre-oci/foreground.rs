@@ -42,7 +42,6 @@ fn forward(signals: &SignalQueue, pidfd: BorrowedFd<'_>) -> std::io::Result<Exit
 fn relay(signals: &SignalQueue, pidfd: BorrowedFd<'_>, master: &OwnedFd) -> std::io::Result<Exit> {
     let (stdin, stdout) = (rustix::stdio::stdin(), rustix::stdio::stdout());
     let _raw = Raw::enter(stdin);
-    copy_size(master);
     rustix::io::ioctl_fionbio(master, true)?;
     let (mut input, mut output) = (Flow::default(), Flow::default());
     loop {
@@ -58,6 +57,7 @@ fn relay(signals: &SignalQueue, pidfd: BorrowedFd<'_>, master: &OwnedFd) -> std:
             watch(master.as_fd(), output.wants_to_read() | input.wants_to_write()),
             watch(stdout, output.wants_to_write()),
         ];
+        let asked_for_output = !output.wants_to_read().is_empty();
         wait_for(&mut fds)?;
         let [ended, signalled, from, terminal, to] = fds.map(|fd| fd.revents());
         if signalled.contains(PollFlags::IN) {
@@ -73,12 +73,13 @@ fn relay(signals: &SignalQueue, pidfd: BorrowedFd<'_>, master: &OwnedFd) -> std:
         if !to.is_empty() {
             output.drain(stdout);
         }
-        if readable(terminal) && !output.wants_to_read().is_empty() {
+        if readable(terminal) && asked_for_output {
             if output.fill(master) == 0 {
                 // EIO: nobody has the other side open any more.
                 return forward(signals, pidfd);
             }
-        } else if ended.contains(PollFlags::IN) && output.is_empty() {
+        } else if ended.contains(PollFlags::IN) && asked_for_output {
+            // It has ended, and there was nothing more to read.
             return wait(pidfd);
         }
     }
@@ -109,7 +110,8 @@ fn pass_on(signals: &SignalQueue, pidfd: BorrowedFd<'_>, master: Option<&OwnedFd
     Ok(())
 }
 
-fn copy_size(master: &OwnedFd) {
+/// Gives the container's terminal the size of ours: also before the start, for the process to find it so.
+pub(crate) fn copy_size(master: &OwnedFd) {
     // Without a terminal of ours there is no size, and a container that has no use for it is none the worse.
     if let Ok(size) = tcgetwinsize(rustix::stdio::stdin()).or_else(|_| tcgetwinsize(rustix::stdio::stdout()))
     {

@@ -98,6 +98,7 @@ fn execute(global: &Global, args: &Args) -> Outcome {
             return Err(failure);
         }
     };
+    master.iter().for_each(foreground::copy_size);
     let executed = created.start()?;
     match signals {
         Some(signals) => Ok(foreground::serve(&signals, executed.pidfd.as_fd(), master)?.code()),

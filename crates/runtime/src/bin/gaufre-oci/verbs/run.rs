@@ -40,6 +40,7 @@ fn run(global: &Global, args: &Args) -> Outcome {
     // Before there is anything that a signal could be meant for.
     let signals = if detached { None } else { Some(SignalQueue::open()?) };
     let (state_dir, created, master) = making.create(None)?;
+    master.iter().for_each(foreground::copy_size);
     let running = match created.start() {
         Ok(running) => running,
         Err(error) => {
