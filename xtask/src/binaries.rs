@@ -29,8 +29,14 @@ pub(crate) fn product(profile: Profile) -> Result<Vec<PathBuf>> {
 pub(crate) fn test(package: &str, target: &str) -> Result<PathBuf> {
     let mut build = cargo();
     build.args(["test", "--package", package, "--test", target, "--no-run"]);
+    // The package's own binaries are reported as well.
+    let is_test = |path: &PathBuf| {
+        let name = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.rsplit_once('-'));
+        name.is_some_and(|(name, _)| name == target.replace('-', "_"))
+    };
     executables(&mut build)?
-        .pop()
+        .into_iter()
+        .find(is_test)
         .with_context(|| format!("the package {package} has no test target {target}"))
 }
 

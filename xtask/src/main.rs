@@ -48,8 +48,9 @@ enum Verb {
     },
     /// Run the long forms of the tests that look for rare faults
     Soak {
-        /// Only these soaks: faults, races, fuzz
-        only: Vec<String>,
+        /// Only these soaks
+        #[arg(value_enum)]
+        only: Vec<soak::Soak>,
         /// How many times to kill a process of ours
         #[arg(long, default_value_t = 300)]
         count: usize,

@@ -1,6 +1,7 @@
 //! `cargo xtask peers`: the newest peers, from Debian unstable, in a root directory of their own; and what is built from
 //! Go modules to try the runtime with.
 
+pub(crate) mod drivers;
 pub(crate) mod go;
 mod room;
 
