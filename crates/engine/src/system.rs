@@ -15,7 +15,7 @@ use crate::keeper::remove_cgroup_parents;
 use crate::rm::{RemoveError, RemoveOptions};
 use crate::sandbox::{FindError, MountSource, Status, UnreadableError};
 use gaufre_net::{DetachErrors, Net, StateError};
-use gaufre_store::{DiskUsage, GcError, InUse, PruneError, ResetError, Store};
+use gaufre_store::{DiskUsage, GcError, InUse, PruneError, ResetError, Store, remove_tree};
 use oci_spec::image::Digest;
 use serde::Serialize;
 
@@ -189,17 +189,10 @@ impl Engine {
         let directories = [root.join("names"), self.dirs.running(), run.join("net")];
         let of_root = ["names.lock", "images.lock", "gc-postponed"].map(|name| self.dirs.lock(name));
         let files = of_root.into_iter().chain([self.dirs.run_lock("sweep.lock")]);
-        let removed = directories.into_iter().map(|path| (std::fs::remove_dir_all(&path), path));
-        let removed = removed.chain(files.map(|path| (std::fs::remove_file(&path), path)));
-        for (removed, path) in removed {
-            match removed {
-                Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-                    return Err(SystemError::Files { path, source });
-                }
-                _ => {}
-            }
-        }
-        Ok(())
+        directories
+            .into_iter()
+            .chain(files)
+            .try_for_each(|path| remove_tree(&path).map_err(|source| SystemError::Files { path, source }))
     }
 
     fn users(&self) -> Result<Users, SystemError> {
