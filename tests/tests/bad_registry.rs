@@ -157,7 +157,7 @@ mod tests {
             .unwrap();
         let locks = gaufre.dir().join("root/locks");
         let is_layer = |name: &str| name.starts_with("layer-");
-        until("the slow pull's lock", 60, || {
+        until("the slow pull's lock", || {
             let names = fs::read_dir(&locks).into_iter().flatten().flatten().map(|entry| entry.file_name());
             names.into_iter().any(|name| is_layer(&name.to_string_lossy())).then_some(())
         });

@@ -59,7 +59,7 @@ mod tests {
         let polite = "trap 'exit 3' TERM; trap 'exit 4' USR1; echo ready; while :; do sleep 0.05; done";
         let stopped = |options: &str, script: &str, stop: &[&str]| {
             let id = detached(&gaufre, &image, options, script);
-            until("its traps", 10, || gaufre.ok(&["logs", &id]).contains("ready").then_some(()));
+            until("its traps", || gaufre.ok(&["logs", &id]).contains("ready").then_some(()));
             let begun = Instant::now();
             gaufre.ok(&[&["stop"], stop, &[&id]].concat());
             let took = begun.elapsed();
@@ -86,14 +86,14 @@ mod tests {
         let (gaufre, image) = ready();
         let restarts = |name: &str| inspect(&gaufre, name)["RestartCount"].as_u64().unwrap();
         let id = detached(&gaufre, &image, "--restart=always --name=always", "exit 0");
-        until("three restarts", 10, || (restarts(&id) >= 3).then_some(()));
+        until("three restarts", || (restarts(&id) >= 3).then_some(()));
         gaufre.ok(&["stop", &id]);
         assert_eq!(inspect(&gaufre, &id)["State"]["Status"], "exited");
         let count = restarts(&id);
         std::thread::sleep(Duration::from_millis(500));
         assert_eq!(restarts(&id), count);
         gaufre.ok(&["start", &id]);
-        until("restarts counted anew", 10, || (restarts(&id) == 1).then_some(()));
+        until("restarts counted anew", || (restarts(&id) == 1).then_some(()));
         gaufre.ok(&["rm", "-f", "--time=0", &id]);
 
         let id = detached(&gaufre, &image, "--restart=on-failure:2", "exit 6");
@@ -104,7 +104,7 @@ mod tests {
         assert_eq!(restarts(&id), 0);
         let id = detached(&gaufre, &image, "--restart=unless-stopped", "sleep 1000");
         gaufre.ok(&["kill", &id]);
-        until("its end", 10, || (inspect(&gaufre, &id)["State"]["Status"] == "exited").then_some(()));
+        until("its end", || (inspect(&gaufre, &id)["State"]["Status"] == "exited").then_some(()));
         // The logs of all runs are one.
         let id = detached(&gaufre, &image, "--restart=on-failure:3", "echo run; exit 1");
         gaufre.ok(&["wait", &id]);
@@ -116,10 +116,8 @@ mod tests {
         let (gaufre, image) = ready();
         let id = detached(&gaufre, &image, "--restart=always", "exit 1");
         // The pause has grown to more than a second by now.
-        until("five restarts", 20, || {
-            (inspect(&gaufre, &id)["RestartCount"].as_u64() >= Some(4)).then_some(())
-        });
-        until("the pause", 10, || (inspect(&gaufre, &id)["State"]["Status"] == "restarting").then_some(()));
+        until("five restarts", || (inspect(&gaufre, &id)["RestartCount"].as_u64() >= Some(4)).then_some(()));
+        until("the pause", || (inspect(&gaufre, &id)["State"]["Status"] == "restarting").then_some(()));
         let begun = Instant::now();
         gaufre.ok(&["stop", &id]);
         assert!(begun.elapsed() < Duration::from_millis(800), "{:?}", begun.elapsed());
@@ -157,11 +155,11 @@ mod tests {
         let script = "(sleep 1000 & echo $! > /orphan); trap 'echo asked; exit 8' TERM; echo ready; \
                       while :; do sleep 0.05; done";
         let id = detached(&gaufre, &image, "--init", script);
-        until("ready", 10, || gaufre.ok(&["logs", &id]).contains("ready").then_some(()));
+        until("ready", || gaufre.ok(&["logs", &id]).contains("ready").then_some(()));
         let parents = gaufre.ok(&["exec", &id, "bash", "-c", "cut -d' ' -f2,4 /proc/$(< /orphan)/stat"]);
         assert_eq!(parents, "(sleep) 1\n");
         gaufre.ok(&["exec", &id, "bash", "-c", "kill $(< /orphan)"]);
-        until("the orphan to be reaped", 20, || {
+        until("the orphan to be reaped", || {
             (gaufre.say(&["exec", &id, "bash", "-c", "test ! -e /proc/$(< /orphan)"]).code == 0).then_some(())
         });
         gaufre.ok(&["stop", &id]);
@@ -176,11 +174,9 @@ mod tests {
         let (gaufre, image) = ready();
         let id = detached(&gaufre, &image, "--restart=always", "sleep 0.1");
         let path = gaufre.dir().join("run/sandboxes").join(&id).join("state.json");
-        until("some restarts", 20, || {
-            (inspect(&gaufre, &id)["RestartCount"].as_u64() >= Some(3)).then_some(())
-        });
+        until("some restarts", || (inspect(&gaufre, &id)["RestartCount"].as_u64() >= Some(3)).then_some(()));
         // Between two runs a keeper has ended children, for a moment.
-        let keeper = until("a run", 10, || {
+        let keeper = until("a run", || {
             let state: Value = serde_json::from_slice(&std::fs::read(&path).ok()?).ok()?;
             (state["phase"]["name"] == "running").then(|| state["keeper_pid"].clone())
         });
@@ -232,9 +228,7 @@ mod tests {
         assert_eq!(gaufre.say(&["exec", &id, "bash", "-c", "exit 33"]).code, 33);
         assert_eq!(gaufre.say(&["exec", &id, "bash", "-c", "kill -KILL $$"]).code, 137);
         gaufre.ok(&["exec", "-d", "-u", "0", &id, "bash", "-c", "sleep 0.2; echo done > /done"]);
-        until("what runs in the background", 10, || {
-            (exec(&[], "cat /done || true") == "done\n").then_some(())
-        });
+        until("what runs in the background", || (exec(&[], "cat /done || true") == "done\n").then_some(()));
         let mut cat = gaufre.command();
         cat.args(["exec", "-i", &id, "cat"])
             .stdin(std::process::Stdio::piped())
@@ -379,7 +373,7 @@ mod tests {
         detached(&gaufre, &image, "--restart=always", "exit 1");
         gaufre.ok(&["create", &image, "true"]);
         gaufre.ok(&["system", "reset", "--force"]);
-        until("the keepers' end", 10, || gaufre.processes().is_empty().then_some(()));
+        until("the keepers' end", || gaufre.processes().is_empty().then_some(()));
         assert_eq!(std::fs::read_dir(gaufre.dir()).unwrap().count(), 0);
         witness.nothing_more();
     }

@@ -104,7 +104,7 @@ mod tests {
         let line = "0123456789012345678901234567890123456789012345678901234567890123456789012345678";
         let options = ["--log-opt=max-size=20m", "--log-opt=max-file=10"];
         let id = detached(&gaufre, &image, &options, &format!("yes {line} | head -c 104857600; sleep 1"));
-        let keeper = until("the keeper", 5, || {
+        let keeper = until("the keeper", || {
             gaufre.processes().into_iter().find(|pid| {
                 let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
                 line.split(|byte| *byte == 0).nth(1) == Some(b"keeper")

@@ -63,7 +63,7 @@ mod tests {
         }
 
         fn ends_with(mut self, code: i32) {
-            let status = until("the end of the session", 15, || self.child.try_wait().unwrap());
+            let status = until("the end of the session", || self.child.try_wait().unwrap());
             assert_eq!(status.code(), Some(code), "{}", self.screen());
         }
     }

@@ -27,16 +27,14 @@ fn the_exit_code_is_right_after_a_take_over_or_said_to_be_unknown() {
     let unseen = detached(&gaufre, &image, &["--network=none"], "sleep 0.3; exit 11");
     let pid = workload(&gaufre, &unseen);
     kill9(&keeper(&gaufre, &unseen));
-    until("the end of the workload", 10, || (!runs(&pid)).then_some(()));
+    until("the end of the workload", || (!runs(&pid)).then_some(()));
     assert_eq!(gaufre.ok(&["wait", &unseen]), "11\n");
     assert_eq!(status(&gaufre, &unseen)["Status"], "exited");
     // Nobody is left who could have seen it.
     let unknown = detached(&gaufre, &image, &["--network=none"], "sleep 0.5; exit 7");
     let pid = workload(&gaufre, &unknown);
     kill9(&holder_after_keeper(&gaufre, &unknown));
-    until("the workload to be reaped", 20, || {
-        (!PathBuf::from(format!("/proc/{pid}")).exists()).then_some(())
-    });
+    until("the workload to be reaped", || (!PathBuf::from(format!("/proc/{pid}")).exists()).then_some(()));
     let said = gaufre.ok(&["wait", &unknown]);
     assert!(["-1\n", "7\n"].contains(&said.as_str()), "{said}");
     let shown = gaufre.ok(&["ps", "-a", "--filter", &format!("id={unknown}"), "--format", "{{.Status}}"]);
@@ -54,14 +52,14 @@ fn the_exit_code_is_right_while_nobody_reaps_the_workload() {
     parent.arg(run.get_program()).args(run.get_args());
     parent.args(["run", "-d", "--network=none", "--name=orphan", &image, "bash", "-c", "sleep 0.3; exit 7"]);
     let _parent = Started::new(&parent);
-    until("the workload", 10, || {
+    until("the workload", || {
         let id = gaufre.say(&["inspect", "--format", "{{.Id}}", "orphan"]).out;
         state(&gaufre, id.trim()).filter(|state| state["phase"]["name"] == "running")
     });
     let id = gaufre.ok(&["inspect", "--format", "{{.Id}}", "orphan"]).trim().to_owned();
     let pid = workload(&gaufre, &id);
     kill9(&keeper(&gaufre, &id));
-    until("the end of the workload", 10, || (!runs(&pid)).then_some(()));
+    until("the end of the workload", || (!runs(&pid)).then_some(()));
     assert_eq!(gaufre.ok(&["wait", &id]), "7\n");
     assert!(PathBuf::from(format!("/proc/{pid}")).exists(), "somebody reaped it");
 }
@@ -72,10 +70,10 @@ fn one_that_goes_at_its_end_goes_with_the_next_command() {
     let id = detached(&gaufre, &image, &["--network=none", "--rm"], "sleep 0.3");
     let pid = workload(&gaufre, &id);
     kill9(&keeper(&gaufre, &id));
-    until("the end of the workload", 10, || (!runs(&pid)).then_some(()));
+    until("the end of the workload", || (!runs(&pid)).then_some(()));
     assert_eq!(gaufre.ok(&["ps", "-a", "--quiet"]), "");
     assert_eq!(std::fs::read_dir(gaufre.dir().join("run/sandboxes")).unwrap().count(), 0);
-    until("its files to be gone", 10, || {
+    until("its files to be gone", || {
         (std::fs::read_dir(gaufre.dir().join("root/sandboxes")).unwrap().count() == 0).then_some(())
     });
 }
@@ -85,14 +83,13 @@ fn a_restart_policy_survives_the_keeper() {
     let (gaufre, image) = ready();
     let id = detached(&gaufre, &image, &["--network=none", "--restart=always"], "sleep 0.3; exit 3");
     for _ in 0..4 {
-        let running = until("the workload", 10, || {
-            state(&gaufre, &id).filter(|state| state["phase"]["name"] == "running")
-        });
+        let running =
+            until("the workload", || state(&gaufre, &id).filter(|state| state["phase"]["name"] == "running"));
         kill9(&running["keeper_pid"].to_string());
         std::thread::sleep(Duration::from_millis(400));
         gaufre.ok(&["ps", "-a"]);
     }
-    until("another run", 15, || {
+    until("another run", || {
         state(&gaufre, &id)
             .filter(|state| state["phase"]["name"] == "running" && state["restarts"].as_u64() > Some(3))
     });

@@ -35,7 +35,7 @@ pub fn workload(gaufre: &Gaufre, id: &str) -> String {
 
 pub fn kill9(pid: &str) {
     assert!(tool("kill").args(["-KILL", pid]).status().unwrap().success(), "kill {pid}");
-    until("the end of what was killed", 5, || (!runs(pid)).then_some(()));
+    until("the end of what was killed", || (!runs(pid)).then_some(()));
 }
 
 /// Whether the process is there and not a zombie.

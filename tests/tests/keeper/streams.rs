@@ -54,8 +54,8 @@ fn a_client_that_does_not_read_holds_nobody_up_and_has_all_of_it_in_the_end() {
     run.args(["run", "--rm", "--name=pager", "--network=none", &image, "bash", "-c", "seq 1 70000; sleep 2"]);
     let mut run = run.stdout(Stdio::piped()).spawn().unwrap();
     let exists = || gaufre.say(&["inspect", "--type=container", "pager"]).code == 0;
-    until("the container", 10, || exists().then_some(()));
-    until("the end of the container", 10, || (!exists()).then_some(()));
+    until("the container", || exists().then_some(()));
+    until("the end of the container", || (!exists()).then_some(()));
     // Longer than anybody waits for a client.
     std::thread::sleep(Duration::from_millis(1500));
     let mut out = String::new();
@@ -74,7 +74,7 @@ fn a_published_port_answers_and_stays_reserved() {
     let arguments = ["run", "-d", "-p", &publish, &image, "python3", "-m", "http.server", "8000"];
     let id = gaufre.ok(&arguments).trim().to_owned();
     let address = ([127, 0, 0, 1], port).into();
-    let answers = || until("an answer", 15, || get(address, "/").filter(|(status, _)| *status == 200));
+    let answers = || until("an answer", || get(address, "/").filter(|(status, _)| *status == 200));
     answers();
     let reserved = || assert!(std::net::TcpListener::bind(("127.0.0.1", port)).is_err(), "{port} is free");
     let keeper_pid = keeper(&gaufre, &id);
@@ -86,7 +86,7 @@ fn a_published_port_answers_and_stays_reserved() {
     answers();
     assert!(gaufre.ok(&["ps"]).contains(&port.to_string()));
     gaufre.ok(&["rm", "-f", "--time=0", &id]);
-    until("the port to be free", 5, || std::net::TcpListener::bind(("127.0.0.1", port)).ok());
+    until("the port to be free", || std::net::TcpListener::bind(("127.0.0.1", port)).ok());
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn a_killed_holder_is_replaced_and_nothing_else_happens() {
     std::thread::sleep(Duration::from_millis(600));
     let first = holder(&gaufre, &id);
     kill9(&first);
-    until("another holder", 5, || (holder(&gaufre, &id) != first).then_some(()));
+    until("another holder", || (holder(&gaufre, &id) != first).then_some(()));
     // The new one holds the terminal through the keeper's death.
     let pid = workload(&gaufre, &id);
     kill9(&keeper(&gaufre, &id));
