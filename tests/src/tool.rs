@@ -26,7 +26,7 @@ pub fn run(command: &mut Command) -> String {
 }
 
 /// How long a test waits for what is to come: far longer than it takes on a slow machine that does much else.
-const PATIENCE: Duration = Duration::from_secs(120);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Asks `ask` again and again until it gives something.
 ///

@@ -149,8 +149,8 @@ mod tests {
         let (faulty, gaufre) = (FaultyRegistry::new(Fault::Trickles), Gaufre::new());
         let mut slow = gaufre
             .command()
-            // A minute of silence may be: it does not give up while we look.
-            .args(["pull", "--quiet", "--tls-verify=false", "--registry-timeout=60", &faulty.image()])
+            // Five minutes of silence may be: it does not give up while we look.
+            .args(["pull", "--quiet", "--tls-verify=false", "--registry-timeout=300", &faulty.image()])
             .stderr(Stdio::null())
             .stdout(Stdio::null())
             .spawn()

@@ -26,7 +26,7 @@ mod tests {
         assert!(log.contains("GET / HTTP/1.0"), "{log}");
 
         // The image's stop signal is SIGQUIT, on which nginx ends by itself.
-        gaufre.ok(&["stop", "--time=10", "web"]);
+        gaufre.ok(&["stop", "--time=60", "web"]);
         assert_eq!(gaufre.ok(&["wait", "web"]).trim(), "0");
         gaufre.ok(&["rm", "web"]);
         drop(gaufre);

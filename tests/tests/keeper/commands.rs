@@ -1,6 +1,6 @@
 //! Commands that are killed, and commands that find a killed keeper.
 
-use crate::fixture::{detached, gapless, keeper, keepers, kill9, ready};
+use crate::fixture::{Gate, WAIT, detached, gapless, keeper, keepers, kill9, ready};
 use gaufre_tests::faults::Chance;
 use gaufre_tests::{Registry, Witness, tool, until};
 use std::process::Stdio;
@@ -122,14 +122,16 @@ fn commands_that_recover_at_once_do_not_get_in_each_others_way() {
 #[test]
 fn wait_and_logs_that_follow_survive_the_keeper() {
     let (gaufre, image) = ready();
-    let script = "for i in $(seq 1 30); do echo $i; sleep 0.1; done; exit 4";
-    let id = detached(&gaufre, &image, &["--network=none"], script);
+    let gate = Gate::new(&gaufre, "gate");
+    let script = format!("for i in $(seq 1 30); do echo $i; sleep 0.1; done; {WAIT}; exit 4");
+    let id = detached(&gaufre, &image, &["--network=none", &gate.mount()], &script);
     let spawn = |arguments: &[&str]| gaufre.command().args(arguments).stdout(Stdio::piped()).spawn().unwrap();
     let wait = spawn(&["wait", &id]);
     let follow = spawn(&["logs", "-f", &id]);
     let attach = spawn(&["attach", &id]);
     std::thread::sleep(Duration::from_millis(500));
     kill9(&keeper(&gaufre, &id));
+    gate.open();
     assert_eq!(wait.wait_with_output().unwrap().stdout, b"4\n");
     assert_eq!(gapless(&String::from_utf8(follow.wait_with_output().unwrap().stdout).unwrap()), 30);
     assert_eq!(attach.wait_with_output().unwrap().status.code(), Some(4));
