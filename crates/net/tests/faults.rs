@@ -61,6 +61,23 @@ mod tests {
     }
 
     #[test]
+    fn a_run_directory_whose_bridge_went_away_leaves_another_s_alone() {
+        let machine = Machine::new();
+        let _one = attach(&machine, "one", &new_netns(), "");
+        ip("link del gaufre0");
+        nft("delete table ip gaufre0");
+        let run = tempfile::tempdir().unwrap();
+        let (other, netns) = (Net::open(run.path()).unwrap(), new_netns());
+        let two = try_attach(&other, "two", &netns, "8080:80").unwrap();
+        serve_tcp(&netns, 80);
+        assert!(ip("link show gaufre0").contains("UP"));
+        machine.net.detach("one").unwrap();
+        machine.net.gc(&[]).unwrap();
+        assert_eq!(ask_tcp(Ipv4Addr::LOCALHOST, 8080), Some(two.attachment.gateway.to_string()));
+        other.detach("two").unwrap();
+    }
+
+    #[test]
     fn a_port_belongs_to_its_sandbox_even_after_the_keeper_died() {
         let machine = Machine::new();
         let (one, two) = (new_netns(), new_netns());
