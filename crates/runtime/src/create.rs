@@ -15,6 +15,7 @@ use crate::parts::Parts;
 use crate::process::plan::{ProcessError, ProcessPlan};
 use crate::process::stdio::Stdio;
 use crate::rootfs::bind;
+use crate::seccomp::Listener;
 use crate::spec::{self, SpecError};
 use crate::start::Created;
 use crate::state::{OciState, Status};
@@ -107,9 +108,7 @@ pub fn create(request: CreateRequest<'_>) -> Result<Created, CreateError> {
     let hooks = Hooks::of(request.spec, request.id, request.bundle);
     let mut parts = Parts::prepare(request.spec, request.bundle, request.stdio, request.rootfs, &hooks)?;
     parts.process.new_keyring = !request.options.no_new_keyring;
-    if parts.process.filter.as_ref().is_some_and(|filter| filter.agent.is_some()) {
-        connect_agent(&mut parts.process, request.id, request.spec, request.bundle)?;
-    }
+    connect_agent(&mut parts.process, request.id, request.spec, request.bundle)?;
     let linux = request.spec.linux().as_ref();
     if cgroup.exists() && !cgroup.procs()?.is_empty() {
         return Err(StepError::rule(format!("the cgroup {} is in use", cgroup.name().display())).into());
@@ -134,20 +133,12 @@ pub fn create(request: CreateRequest<'_>) -> Result<Created, CreateError> {
 /// Connects the process to the agent that its filter needs, if it needs any, with the state that the sandbox will have
 /// while it waits for its start.
 fn connect_agent(process: &mut ProcessPlan, id: &str, spec: &Spec, bundle: &Path) -> Result<(), StepError> {
+    let Some(agent) = process.agent() else { return Ok(()) };
     let annotations = spec.annotations().iter().flatten();
     let annotations = annotations.map(|(key, value)| (key.clone(), value.clone())).collect();
-    let state = OciState {
-        oci_version: crate::spec::OCI_VERSION,
-        id,
-        pid: 0,
-        status: Status::Created,
-        bundle,
-        rootfs: None,
-        created: None,
-        annotations: &annotations,
-        owner: None,
-    };
-    crate::seccomp::connect(process, &state)
+    let state = OciState::new(id, 0, Status::Created, bundle, &annotations);
+    process.listener = Some(Listener::agent(agent.connect(&state)?)?);
+    Ok(())
 }
 
 /// The group that `spec` names: known before anything is made, so that a caller can note it down first.

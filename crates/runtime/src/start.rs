@@ -200,12 +200,23 @@ fn with_address<T>(
     used(&SocketAddrUnix::new(&short)?)
 }
 
-pub(crate) fn go(channel: BorrowedFd<'_>) -> Result<(), StartError> {
+fn go(channel: BorrowedFd<'_>) -> Result<(), StartError> {
+    go_with(channel, |_| Err(StepError::rule("nobody waits for the system call filter's descriptor")))
+}
+
+/// Lets a process execute its program; `hand_over` gets the descriptor of its filter, where an agent waits for it.
+pub(crate) fn go_with(
+    channel: BorrowedFd<'_>,
+    mut hand_over: impl FnMut(OwnedFd) -> Result<(), StepError>,
+) -> Result<(), StartError> {
     let not_waiting = |source: rustix::io::Errno| StartError::NotWaiting { source: source.into() };
     gate::send_go(channel).map_err(not_waiting)?;
-    match gate::receive(channel).map_err(not_waiting)? {
-        Message::Failed(error) => Err(StartError::of(error)),
-        // The end: the workload is executed. If the process died instead, its exit status says so.
-        _ => Ok(()),
+    loop {
+        match gate::receive(channel).map_err(not_waiting)? {
+            Message::Failed(error) => return Err(StartError::of(error)),
+            Message::Filter(filter) => hand_over(filter).map_err(StartError::of)?,
+            // The end: the workload is executed. If the process died instead, its exit status says so.
+            _ => return Ok(()),
+        }
     }
 }

@@ -19,6 +19,7 @@ use crate::namespaces::{BornInto, Target, move_into_process};
 use crate::process::plan::ProcessPlan;
 use crate::process::stdio::{Kept, Stdio};
 use crate::process::{become_workload, console};
+use crate::seccomp::Listener;
 use crate::step::{Step, StepError};
 use crate::sys::clone::{Side, fork_into, fork_sibling};
 use crate::sys::fds::close_from_but;
@@ -184,7 +185,8 @@ impl Inside<'_> {
         drop(master);
         match gate::StartGate::Channel(channel).wait() {
             Ok(channel) => {
-                let error = become_workload::execute_in_place(self.process, rules, None);
+                let listener = self.process.listener.as_ref().map(|_| Listener::Runtime);
+                let error = become_workload::execute_in_place(self.process, rules, listener, channel.as_fd());
                 init::fail(Some(channel.as_fd()), &error)
             }
             Err(error) => init::fail(None, &error),
