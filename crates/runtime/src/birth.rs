@@ -12,6 +12,7 @@ use crate::create::CreateError;
 use crate::gate::{self, Message};
 use crate::init::{self, InitPlan};
 use crate::namespaces::{BornInto, NamespacePlan, Target};
+use crate::net_devices::Moved;
 use crate::step::{Step, StepError};
 use crate::sys::clone::{Side, fork_into, fork_sibling};
 use crate::sys::exec::exit_now;
@@ -132,13 +133,13 @@ fn pid_of(pidfd: &OwnedFd, proc: BorrowedFd<'_>) -> Result<Pid, StepError> {
     pid.and_then(Pid::from_raw).ok_or_else(|| StepError::rule("the sandbox's process died as it was made"))
 }
 
-/// What only the runtime can do for the process: the map of its user namespace, what belongs to the host, and a cgroup
-/// that is made around it.
+/// What only the runtime can do for the process: the map of its user namespace, what belongs to the host, a cgroup that
+/// is made around it, and devices of the host's network.
 pub(crate) fn set_up(
     plan: &InitPlan<'_>,
     resources: Option<&LinuxResources>,
     pid: Pid,
-    ours: BorrowedFd<'_>,
+    moved: &mut Moved,
 ) -> Result<(), CreateError> {
     let (namespaces, proc) = (&plan.namespaces, plan.proc.as_fd());
     if let (true, Some(score)) = (namespaces.has(LinuxNamespaceType::User), plan.process.oom_score_adj) {
@@ -151,8 +152,16 @@ pub(crate) fn set_up(
     if plan.entrance.awaits {
         plan.cgroup.admit(pid, resources)?;
     }
-    if plan.awaits_set_up() {
-        gate::send_go(ours).step(|| "the sandbox's process is gone")?;
+    if !plan.net_devices.is_empty() {
+        let new = || {
+            let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+            let netns = rustix::fs::openat(proc, format!("{pid}/ns/net"), flags, Mode::empty());
+            netns.step(|| "could not open the container's network namespace")
+        };
+        match namespaces.joined(LinuxNamespaceType::Network) {
+            Some(netns) => moved.bring(&plan.net_devices, netns)?,
+            None => moved.bring(&plan.net_devices, new()?.as_fd())?,
+        }
     }
     Ok(())
 }

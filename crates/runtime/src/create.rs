@@ -11,6 +11,7 @@ use crate::cgroup::{Cgroup, CgroupError, CgroupManager};
 use crate::gate::{self, Message};
 use crate::hooks::{HookError, Hooks, Stage};
 use crate::init::{self, InitPlan};
+use crate::net_devices::Moved;
 use crate::parts::Parts;
 use crate::process::plan::{ProcessError, ProcessPlan};
 use crate::process::stdio::Stdio;
@@ -126,8 +127,8 @@ pub fn create(request: CreateRequest<'_>) -> Result<Created, CreateError> {
             hooks.run_poststop();
         }
     }
-    let (pid, pidfd, channel, console_master) = made?;
-    Ok(Created::new(pid, pidfd, channel, console_master, cgroup, hooks))
+    let (pid, pidfd, channel, console_master, net_devices) = made?;
+    Ok(Created { pid, pidfd, channel, console_master, cgroup, hooks, net_devices })
 }
 
 /// Connects the process to the agent that its filter needs, if it needs any, with the state that the sandbox will have
@@ -159,7 +160,7 @@ pub(crate) fn check_terminal(asked: bool, stdio: &Stdio<'_>) -> Result<(), StepE
     }
 }
 
-type Made = (Pid, OwnedFd, OwnedFd, Option<OwnedFd>);
+type Made = (Pid, OwnedFd, OwnedFd, Option<OwnedFd>, Moved);
 
 /// The descriptors of the caller that the new process uses.
 #[derive(Clone, Copy)]
@@ -179,7 +180,7 @@ fn spawn(
 ) -> Result<Made, CreateError> {
     let root = spec.root().as_ref();
     let linux = spec.linux().as_ref().ok_or(SpecError::Missing { field: "linux" })?;
-    let Parts { rootfs, root_path, namespaces, mounts, devices, sysctls, process, .. } = parts;
+    let Parts { rootfs, root_path, namespaces, mounts, devices, sysctls, net_devices, process, .. } = parts;
     let Parts { root_propagation, null, proc, .. } = parts;
     let plan = InitPlan {
         cgroup,
@@ -197,6 +198,7 @@ fn spawn(
         null,
         proc,
         sysctls,
+        net_devices,
         hostname: spec.hostname().as_deref(),
         domainname: spec.domainname().as_deref(),
         process,
@@ -217,9 +219,11 @@ fn spawn(
     };
     drop(theirs);
     let (pid, pidfd) = birth::complete(fork, ours.as_fd(), plan.proc.as_fd())?;
-    match see_through(&plan, linux.resources().as_ref(), pid, ours.as_fd(), hooks_ran) {
-        Ok(master) => Ok((pid, pidfd, ours, master)),
+    let mut moved = Moved::default();
+    match see_through(&plan, linux.resources().as_ref(), pid, ours.as_fd(), (hooks_ran, &mut moved)) {
+        Ok(master) => Ok((pid, pidfd, ours, master, moved)),
         Err(error) => {
+            moved.put_back();
             crate::wait::kill_and_reap(pidfd.as_fd());
             Err(error)
         }
@@ -232,9 +236,12 @@ fn see_through(
     resources: Option<&LinuxResources>,
     pid: Pid,
     ours: BorrowedFd<'_>,
-    hooks_ran: &mut bool,
+    (hooks_ran, moved): (&mut bool, &mut Moved),
 ) -> Result<Option<OwnedFd>, CreateError> {
-    birth::set_up(plan, resources, pid, ours)?;
+    birth::set_up(plan, resources, pid, moved)?;
+    if plan.awaits_set_up() {
+        gate::send_go(ours).step(|| "the sandbox's process is gone")?;
+    }
     loop {
         match gate::receive(ours).step(|| "could not hear from the sandbox's process")? {
             Message::Ready(master) => return Ok(master),

@@ -54,6 +54,7 @@ mod init;
 mod labels;
 pub mod landlock;
 mod namespaces;
+mod net_devices;
 mod parts;
 mod process;
 mod procfs;

@@ -10,17 +10,19 @@ use rustix::process::Pid;
 use crate::cgroup::Cgroup;
 use crate::gate::{self, Message};
 use crate::hooks::{HookError, Hooks, Stage};
+use crate::net_devices::Moved;
 use crate::step::StepError;
 
 /// A sandbox that is complete and waits to be started. Its process is a child of the caller.
 #[derive(Debug)]
 pub struct Created {
-    pid: Pid,
-    pidfd: OwnedFd,
-    channel: OwnedFd,
-    console_master: Option<OwnedFd>,
-    cgroup: Cgroup,
-    hooks: Hooks,
+    pub(crate) pid: Pid,
+    pub(crate) pidfd: OwnedFd,
+    pub(crate) channel: OwnedFd,
+    pub(crate) console_master: Option<OwnedFd>,
+    pub(crate) cgroup: Cgroup,
+    pub(crate) hooks: Hooks,
+    pub(crate) net_devices: Moved,
 }
 
 /// A sandbox whose workload was executed (or has ended already). Its process is a child of the caller.
@@ -78,17 +80,6 @@ impl StartError {
 }
 
 impl Created {
-    pub(crate) fn new(
-        pid: Pid,
-        pidfd: OwnedFd,
-        channel: OwnedFd,
-        console_master: Option<OwnedFd>,
-        cgroup: Cgroup,
-        hooks: Hooks,
-    ) -> Self {
-        Self { pid, pidfd, channel, console_master, cgroup, hooks }
-    }
-
     /// The process's id, as the caller sees it.
     pub fn pid(&self) -> Pid {
         self.pid
@@ -142,11 +133,12 @@ impl Created {
         Ok(gate::send_go(self.channel.as_fd())?)
     }
 
-    /// Kills the process that waits, reaps it and removes the cgroup.
+    /// Kills the process that waits, reaps it and removes the cgroup. Network devices go back to where they were.
     ///
     /// # Errors
     /// The cgroup could not be removed.
     pub fn abandon(self) -> Result<(), crate::cgroup::CgroupError> {
+        self.net_devices.put_back();
         crate::wait::kill_and_reap(self.pidfd.as_fd());
         self.cgroup.destroy()
     }

@@ -15,6 +15,7 @@ use crate::cgroup::{Cgroup, Entrance};
 use crate::gate::{self, Message, StartGate, send_failed, send_ready};
 use crate::hooks::{Hooks, Stage};
 use crate::namespaces::{IdMaps, NamespacePlan};
+use crate::net_devices::NetDevicePlan;
 use crate::process::plan::ProcessPlan;
 use crate::process::stdio::{Kept, Stdio};
 use crate::process::{become_workload, console};
@@ -51,6 +52,7 @@ pub(crate) struct InitPlan<'a> {
     pub(crate) null: Option<NullDevice>,
     pub(crate) proc: OwnedFd,
     pub(crate) sysctls: Vec<SysctlPlan>,
+    pub(crate) net_devices: Vec<NetDevicePlan>,
     pub(crate) hostname: Option<&'a str>,
     pub(crate) domainname: Option<&'a str>,
     pub(crate) process: ProcessPlan,
@@ -61,7 +63,9 @@ pub(crate) struct InitPlan<'a> {
 impl InitPlan<'_> {
     /// Whether the process has to wait, first of all, for what the runtime does for it.
     pub(crate) fn awaits_set_up(&self) -> bool {
-        self.entrance.awaits || self.namespaces.makes(LinuxNamespaceType::User)
+        self.entrance.awaits
+            || self.namespaces.makes(LinuxNamespaceType::User)
+            || !self.net_devices.is_empty()
     }
 }
 

@@ -106,7 +106,12 @@ impl NamespacePlan {
 
     /// Whether a namespace of this type is joined by path, a PID namespace aside.
     pub(crate) fn joins(&self, kind: LinuxNamespaceType) -> bool {
-        self.joined.iter().any(|joined| joined.kind == kind)
+        self.joined(kind).is_some()
+    }
+
+    /// The namespace of this type that is joined by path, a PID namespace aside.
+    pub(crate) fn joined(&self, kind: LinuxNamespaceType) -> Option<BorrowedFd<'_>> {
+        self.joined.iter().find(|joined| joined.kind == kind).map(|joined| joined.fd.as_fd())
     }
 
     /// Whether a process in the middle has to join before the sandbox's own process is born. It owns what it makes

@@ -6,7 +6,7 @@ mod strict;
 mod validate;
 
 /// The version of the specification that this runtime follows.
-pub const OCI_VERSION: &str = "1.2.1";
+pub const OCI_VERSION: &str = "1.3.0";
 
 pub use defaults::{
     default_capabilities, default_linux, default_masked_paths, default_mounts, default_namespaces,

@@ -104,7 +104,7 @@ fn events_go_on_until_the_container_ends() {
 fn features_are_those_of_the_specification() {
     let features = parse(&Bundle::sh("").must(&["features"]));
     let sample = json!({
-        "ociVersionMin": "1.0.0", "ociVersionMax": "1.2.1", "hooks": [""], "mountOptions": [""],
+        "ociVersionMin": "1.0.0", "ociVersionMax": "1.3.0", "hooks": [""], "mountOptions": [""],
         "linux": {
             "namespaces": [""], "capabilities": [""],
             "cgroup": {"v1": true, "v2": true, "systemd": true, "systemdUser": true, "rdma": true},

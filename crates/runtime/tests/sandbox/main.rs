@@ -16,6 +16,7 @@ mod landlock;
 mod lifecycle;
 mod limits;
 mod mounts;
+mod net_devices;
 mod probe;
 mod process;
 mod refusals;

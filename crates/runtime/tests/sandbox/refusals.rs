@@ -9,7 +9,8 @@ fn fields_that_are_not_honoured_are_named() {
     for (pointer, value, name) in [
         ("/process/selinuxLabel", json!("x"), "process.selinuxLabel"),
         ("/linux/intelRdt", json!({"closID": "x"}), "linux.intelRdt"),
-        ("/linux/netDevices", json!({"eth0": {}}), "linux.netDevices"),
+        ("/linux/netDevices", json!({"a/b": {}}), "linux.netDevices"),
+        ("/linux/netDevices", json!({"no-such-device": {}}), "no network device no-such-device"),
         ("/linux/uidMappings", json!([{"hostID": 0, "containerID": 0, "size": 1}]), "uidMappings"),
         ("/linux/timeOffsets", json!({"monotonic": {"secs": 1}}), "linux.timeOffsets"),
         ("/process/scheduler", json!({"policy": "SCHED_ISO"}), "process.scheduler"),
