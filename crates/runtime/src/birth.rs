@@ -10,6 +10,7 @@ use rustix::process::Pid;
 
 use crate::create::CreateError;
 use crate::gate::{self, Message};
+use crate::hidden::{Hidden, hide_from_others};
 use crate::init::{self, InitPlan};
 use crate::namespaces::{BornInto, NamespacePlan, Target};
 use crate::net_devices::Moved;
@@ -39,7 +40,7 @@ pub(crate) fn fork(
         return match fork_into(0, group).step(what)? {
             Side::Parent { pidfd, .. } => Ok(Fork::Middle { pidfd }),
             Side::Child => {
-                let side = init::hide_from_others()
+                let side = hide_from_others()
                     .and_then(|()| join(namespaces))
                     .and_then(|()| fork_sibling(namespaces.clone_flags).step(what));
                 hand_over(side, theirs)
@@ -48,12 +49,15 @@ pub(crate) fn fork(
     }
     let born_into =
         namespaces.pid.as_ref().map(|pid| BornInto::enter(&Target::Namespace(pid))).transpose()?;
+    // Processes of that namespace see it at once. In a user namespace of its own it is out of their reach.
+    let is_seen = born_into.is_some() && !namespaces.makes(LinuxNamespaceType::User);
+    let hidden = if is_seen { Hidden::begin()? } else { None };
     let forked = fork_into(namespaces.clone_flags, group).map_err(|error| refused(error, namespaces))?;
     match forked {
         Side::Parent { pid, pidfd } => Ok(Fork::Born { pid, pidfd }),
         Side::Child => {
             // Going back is for the runtime only: children of init are born where init was.
-            std::mem::forget(born_into);
+            std::mem::forget((born_into, hidden));
             Ok(Fork::Child)
         }
     }

@@ -49,6 +49,7 @@ mod exec;
 mod features;
 mod fork;
 mod gate;
+mod hidden;
 pub mod hooks;
 mod init;
 mod labels;

@@ -13,6 +13,7 @@ mod files;
 mod freezer;
 mod layout;
 mod manager;
+mod oom;
 mod remove;
 mod setting;
 mod stats;
@@ -35,6 +36,7 @@ pub use devices::default_rules as default_device_rules;
 pub use error::CgroupError;
 pub use layout::Layout;
 pub use manager::CgroupManager;
+pub use oom::OomWatch;
 pub use stats::{
     BlockIo, BlockIoEntry, Cpu, CpuSet, CpuUsage, HugePages, Memory, MemoryEntry, MemoryEvents, Pids,
     Pressure, PressureLine, Stats, Throttling,

@@ -15,6 +15,7 @@ use rustix::thread::ThreadNameSpaceType;
 
 use crate::birth::{Fork, hand_over};
 use crate::cgroup::Entrance;
+use crate::hidden::{Hidden, hide_from_others};
 use crate::namespaces::{BornInto, Target, move_into_process};
 use crate::process::plan::ProcessPlan;
 use crate::process::stdio::{Kept, Stdio};
@@ -97,12 +98,14 @@ impl Inside<'_> {
         // Back on the runtime's own CPUs when this returns there.
         let _restore = self.process.affinity.begin()?;
         let born_into = if self.watched { None } else { self.born_into()? };
+        // Processes of the sandbox see it at once.
+        let hidden = if born_into.is_some() { Hidden::begin()? } else { None };
         match (fork_into(0, group).step(what)?, born_into) {
             (Side::Parent { pid, pidfd }, Some(_)) => Ok(Fork::Born { pid, pidfd }),
             (Side::Parent { pidfd, .. }, None) => Ok(Fork::Middle { pidfd }),
             (Side::Child, Some(born_into)) => {
                 // Going back is for the runtime only.
-                std::mem::forget(born_into);
+                std::mem::forget((born_into, hidden));
                 self.go_on(theirs)
             }
             (Side::Child, None) => self.prepare_another(theirs),
@@ -197,7 +200,7 @@ impl Inside<'_> {
         // While the file is still one's own: a hidden process's files in /proc belong to the host's root.
         become_workload::set_oom_score_adj(self.process, self.proc.as_fd())?;
         // Before it can be seen in the sandbox: nobody there may look into a process that still holds our descriptors.
-        init::hide_from_others()?;
+        hide_from_others()?;
         init::enter_cgroup(&self.entrance)?;
         self.process.affinity.end()?;
         move_into_process(self.pidfd, kinds).step(|| "could not join the sandbox's namespaces")?;

@@ -13,6 +13,7 @@ use rustix::io::Errno;
 
 use crate::cgroup::{Cgroup, Entrance};
 use crate::gate::{self, Message, StartGate, send_failed, send_ready};
+use crate::hidden::hide_from_others;
 use crate::hooks::{Hooks, Stage};
 use crate::namespaces::{IdMaps, NamespacePlan};
 use crate::net_devices::NetDevicePlan;
@@ -199,12 +200,6 @@ fn build(
     }
     send_ready(channel, master.as_ref().map(AsFd::as_fd)).step(|| "the runtime is gone")?;
     Ok((kept, process))
-}
-
-/// No process of the container may look into this one while it is still ours: ptrace(2), /proc/PID/{exe,fd,mem}.
-pub(crate) fn hide_from_others() -> Result<(), StepError> {
-    use rustix::process::{DumpableBehavior, set_dumpable_behavior};
-    set_dumpable_behavior(DumpableBehavior::NotDumpable).step(|| "could not hide from other processes")
 }
 
 /// Enters the v1 directories; the v2 one was entered at birth.

@@ -9,6 +9,7 @@ use rustix::process::fchdir;
 
 use super::plan::ProcessPlan;
 use super::{rlimits, stdio};
+use crate::hidden::hide_from_others;
 use crate::rootfs::root::{Links, open_within};
 use crate::seccomp::Listener;
 use crate::step::{Step, StepError};
@@ -52,7 +53,8 @@ pub(crate) fn prepare(plan: &ProcessPlan, kept: &mut stdio::Kept) -> Result<(), 
         rustix::thread::set_no_new_privs(true).step(|| "could not set no_new_privs")?;
     }
     rustix::process::umask(Mode::from_raw_mode(plan.umask));
-    Ok(())
+    // Another user's process is as visible as fs.suid_dumpable says: proc_sys_fs(5).
+    hide_from_others()
 }
 
 /// The last steps, after the start: descriptors, signals, filter, program. Returns only on failure, with the

@@ -1,8 +1,10 @@
 //! JSON in runc's shape: every field that runc 1.1 prints is there, with a value of the same type.
 
+use std::io::BufRead;
+
 use serde_json::{Value, json};
 
-use crate::bundle::Bundle;
+use crate::bundle::{Bundle, eventually};
 
 /// What differs in shape from runc's `sample`: fields that are missing or of another type.
 fn differences(sample: &Value, ours: &Value, path: &str, found: &mut Vec<String>) {
@@ -89,6 +91,32 @@ fn events_have_runc_s_shape() {
     let text = bundle.must(&["events", "--stats", &bundle.id]);
     assert_eq!(text.lines().count(), 1, "one event is one line");
     assert_shape(&sample, &parse(&text));
+}
+
+/// The kernel says so: with such an interval nobody asks.
+#[test]
+fn events_tell_at_once_of_memory_that_ran_out_also_when_the_container_ends_of_it() {
+    for (script, ends) in [("sh -c 'exec tail /dev/zero'; sleep 600", false), ("exec tail /dev/zero", true)] {
+        let bundle = Bundle::sh(&format!("until [ -e /go ]; do sleep 0.01; done; {script}"))
+            .with("/linux/resources/memory", json!({"limit": 16 << 20, "swap": 16 << 20}));
+        bundle.start();
+        let mut command = bundle.oci(&["events", "--interval", "1h", &bundle.id]);
+        let mut events = command.stdout(std::process::Stdio::piped()).spawn().unwrap();
+        // It watches when it waits.
+        let waits = format!("/proc/{}/syscall", events.id());
+        let polls = [libc::SYS_poll, libc::SYS_ppoll].map(|number| format!("{number} "));
+        eventually("the watch", || {
+            std::fs::read_to_string(&waits).is_ok_and(|call| polls.iter().any(|poll| call.starts_with(poll)))
+        });
+        std::fs::write(bundle.rootfs().join("go"), "").unwrap();
+        let mut lines = std::io::BufReader::new(events.stdout.take().unwrap()).lines();
+        let first = parse(&lines.next().expect("the end without an event").unwrap());
+        assert_eq!((&first["type"], &first["id"]), (&json!("oom"), &json!(bundle.id)));
+        if !ends {
+            bundle.must(&["delete", "--force", &bundle.id]);
+        }
+        assert!(events.wait().unwrap().success());
+    }
 }
 
 #[test]

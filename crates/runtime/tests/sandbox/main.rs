@@ -9,6 +9,7 @@ mod attacks;
 mod bundle;
 mod exec;
 mod files;
+mod hidden;
 mod hooks;
 mod host_mounts;
 mod identity;
