@@ -11,6 +11,7 @@ use crate::cgroup::{Cgroup, CgroupError};
 use crate::create::check_terminal;
 use crate::gate::{self, Message};
 use crate::landlock::LandlockPlan;
+use crate::process::memory_policy::MemoryPolicyPlan;
 use crate::process::plan::{ProcessError, ProcessPlan};
 use crate::process::stdio::Stdio;
 use crate::seccomp::{Connection, Listener};
@@ -149,6 +150,9 @@ pub fn prepare_exec(request: ExecRequest<'_>) -> Result<ExecCreated, ExecError> 
     process.listener = agent.is_some().then_some(Listener::Runtime);
     let annotations = request.spec.annotations().as_ref();
     let landlock = annotations.and_then(|all| all.get(crate::landlock::ANNOTATION));
+    let linux = request.spec.linux().as_ref();
+    let policy = linux.and_then(|linux| linux.memory_policy().as_ref());
+    process.memory_policy = policy.map(MemoryPolicyPlan::new).transpose()?;
     process.landlock = LandlockPlan::of(landlock.map(String::as_str), request.process)?;
     let kinds = inside::namespaces_of(request.pid)?;
     let inside = Inside {

@@ -67,13 +67,7 @@ pub(super) fn namespaces_of(pid: Pid) -> Result<ThreadNameSpaceType, StepError> 
 /// The sandbox's root, where its processes were put into it by chroot(2): in a mount namespace that it shares, with
 /// others or the host.
 pub(super) fn root_of(spec: &Spec, pid: Pid) -> Result<Option<OwnedFd>, StepError> {
-    let own = spec
-        .linux()
-        .iter()
-        .filter_map(|linux| linux.namespaces().as_ref())
-        .flatten()
-        .any(|namespace| namespace.typ() == LinuxNamespaceType::Mount && namespace.path().is_none());
-    if own {
+    if has_own(spec, LinuxNamespaceType::Mount) {
         return Ok(None);
     }
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
@@ -81,13 +75,20 @@ pub(super) fn root_of(spec: &Spec, pid: Pid) -> Result<Option<OwnedFd>, StepErro
     root.map(Some).step(|| format!("could not open the root of the sandbox's process {pid}"))
 }
 
-/// Whether a process of the sandbox may trace any other: with CAP_SYS_PTRACE, and no user namespace that it is limited
-/// to, not even a process that is not dumpable is hidden from it.
+/// Whether the sandbox has a namespace of this type that was made for it.
+fn has_own(spec: &Spec, kind: LinuxNamespaceType) -> bool {
+    let namespaces = spec.linux().iter().filter_map(|linux| linux.namespaces().as_ref()).flatten();
+    namespaces.into_iter().any(|namespace| namespace.typ() == kind && namespace.path().is_none())
+}
+
+/// Whether a process that sees those of the sandbox may trace any other: with CAP_SYS_PTRACE, and no user namespace that it
+/// is limited to, not even a process that is not dumpable is hidden from it. In a PID namespace that is not the sandbox's
+/// own, nobody knows who is there.
 pub(super) fn is_watched(spec: &Spec, kinds: ThreadNameSpaceType) -> bool {
     let bounding =
         spec.process().as_ref().and_then(|process| process.capabilities().as_ref()?.bounding().as_ref());
-    !kinds.contains(ThreadNameSpaceType::USER)
-        && bounding.is_some_and(|set| set.contains(&Capability::SysPtrace))
+    let traces = bounding.is_some_and(|set| set.contains(&Capability::SysPtrace));
+    !kinds.contains(ThreadNameSpaceType::USER) && (traces || !has_own(spec, LinuxNamespaceType::Pid))
 }
 
 impl Inside<'_> {

@@ -129,7 +129,6 @@ fn build(
     }
     rustix::process::setsid().step(|| "could not start a session")?;
     name_host(&plan)?;
-    sysctl::apply(&plan.sysctls, plan.proc.as_fd())?;
     if !plan.namespaces.has(LinuxNamespaceType::User) {
         become_workload::set_oom_score_adj(&plan.process, plan.proc.as_fd())?;
     }
@@ -163,6 +162,8 @@ fn build(
         gate::await_go(channel)?;
         run_hooks(plan.hooks, Stage::CreateContainer)?;
     }
+    // As late as runc: hooks may have made the network interfaces that the names are about.
+    sysctl::apply(&plan.sysctls, plan.proc.as_fd())?;
     masks::make_read_only(&root, plan.read_only)?;
     masks::mask(&root, plan.masked, null)?;
     sealed_later.iter().try_for_each(filesystem::seal)?;

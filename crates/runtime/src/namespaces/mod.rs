@@ -184,6 +184,18 @@ fn link_kind(kind: LinuxNamespaceType) -> LinkNameSpaceType {
     }
 }
 
+/// Does something in the network namespace `netns` and comes back.
+pub(crate) fn within_network<T>(netns: BorrowedFd<'_>, act: impl FnOnce() -> T) -> rustix::io::Result<T> {
+    use rustix::fs::{Mode, OFlags};
+    let own = rustix::fs::open("/proc/self/ns/net", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    let enter = |netns| move_into_link_name_space(netns, Some(LinkNameSpaceType::Network));
+    enter(netns)?;
+    let result = act();
+    // Who could enter can go home.
+    enter(own.as_fd())?;
+    Ok(result)
+}
+
 /// Enters namespaces of the process behind a pidfd, all or none: setns(2) on a pidfd, Linux 5.8.
 pub(crate) fn move_into_process(pidfd: BorrowedFd<'_>, kinds: ThreadNameSpaceType) -> rustix::io::Result<()> {
     rustix::thread::move_into_thread_name_spaces(pidfd, kinds)

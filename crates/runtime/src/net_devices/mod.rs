@@ -8,7 +8,7 @@ mod message;
 mod socket;
 
 use std::collections::HashMap;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
 use oci_spec::runtime::{LinuxNamespaceType, LinuxNetDevice};
 use rustix::fs::{Mode, OFlags};
@@ -104,7 +104,7 @@ impl Moved {
         let own = rustix::fs::open("/proc/self/ns/net", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
         let own = own.step(what)?;
         let here = Socket::open().step(what)?;
-        let there = Socket::open_in(netns, own.as_fd()).step(what)?;
+        let there = Socket::open_in(netns).step(what)?;
         let places = self.places.insert(Places { own, here, there });
         devices.iter().try_for_each(|device| places.bring(device, netns, &mut self.devices))
     }

@@ -5,9 +5,9 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::net::netlink::SocketAddrNetlink;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, sendto, socket_with};
-use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use super::message::{self, Address, Link};
+use crate::namespaces::within_network;
 
 #[derive(Debug)]
 pub(super) struct Socket(OwnedFd);
@@ -19,13 +19,9 @@ impl Socket {
         socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, None).map(Self)
     }
 
-    /// One in the network namespace `netns`; `own` is ours.
-    pub(super) fn open_in(netns: BorrowedFd<'_>, own: BorrowedFd<'_>) -> rustix::io::Result<Self> {
-        let enter = |netns| move_into_link_name_space(netns, Some(LinkNameSpaceType::Network));
-        enter(netns)?;
-        let socket = Self::open();
-        enter(own)?;
-        socket
+    /// One in the network namespace `netns`.
+    pub(super) fn open_in(netns: BorrowedFd<'_>) -> rustix::io::Result<Self> {
+        within_network(netns, Self::open)?
     }
 
     /// The device `name`, if there is one.

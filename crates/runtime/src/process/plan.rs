@@ -33,7 +33,7 @@ pub(crate) struct ProcessPlan {
     pub(crate) scheduler: Option<SchedulerPlan>,
     /// Only of a process that is executed in a sandbox.
     pub(crate) affinity: AffinityPlan,
-    /// Only of the sandbox's first process, as all that `linux` says and `process` does not.
+    /// Of every process of the sandbox: `linux` says it, not `process`.
     pub(crate) memory_policy: Option<MemoryPolicyPlan>,
     pub(crate) labels: LabelPlan,
     pub(crate) landlock: Option<LandlockPlan>,

@@ -12,7 +12,7 @@ pub use defaults::{
     default_capabilities, default_linux, default_masked_paths, default_mounts, default_namespaces,
     default_readonly_paths, default_spec,
 };
-pub use read::{LONGEST_BYTES, parse, read, read_bounded};
+pub use read::{LONGEST_BYTES, parse, parse_process, read, read_bounded};
 pub use strict::SpecError;
 pub(crate) use strict::{check, check_process};
 pub use validate::{InvalidSpec, validate};

@@ -19,6 +19,9 @@ impl StateDir {
     pub fn update(&self, state: &State, asked: &Value) -> Result<(), StateError> {
         let mut wish: LinuxResources =
             serde_json::from_value(asked.clone()).map_err(|source| StateError::Resources { source })?;
+        if asked.pointer("/pids/limit").is_none() {
+            wish.set_pids(None);
+        }
         let path = self.path("config.json");
         let failed = |source: io::Error| StateError::File { path: path.clone(), source };
         let mut config: Value = read_bounded(&path)

@@ -94,16 +94,16 @@ fn a_network_device_becomes_the_container_s_with_its_addresses_and_is_up() {
     net.device("dev0", 7);
     let devices = json!({"dev0": {"name": "in0"}});
     let bundle =
-        with_devices("busybox ip addr show in0; cat /proc/sys/net/ipv4/conf/in0/forwarding", devices)
+        with_devices("busybox ip addr show in0; cat /proc/sys/net/ipv4/conf/in0/arp_announce", devices)
             // Known by the time that the settings are made.
-            .with("/linux/sysctl", json!({"net/ipv4/conf/in0/forwarding": "1"}));
+            .with("/linux/sysctl", json!({"net/ipv4/conf/in0/arp_announce": "2"}));
     let outcome = net.run(&bundle, "run");
     assert_eq!(outcome.code, 0, "{outcome:?}");
     for words in ["10.9.8.7/24 brd 10.9.8.255", "fd00::7/64", "mtu 1400", ",UP"] {
         assert!(outcome.stdout.contains(words), "no {words} in {}", outcome.stdout);
     }
     assert!(!outcome.stdout.contains("169.254"), "{}", outcome.stdout);
-    assert!(outcome.stdout.ends_with("\n1\n"), "{}", outcome.stdout);
+    assert!(outcome.stdout.ends_with("\n2\n"), "{}", outcome.stdout);
     assert_ne!(net.try_ip("link show dev0").code, 0, "it is still here");
 }
 
