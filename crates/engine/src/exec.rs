@@ -270,7 +270,7 @@ fn execute(
     exec(gaufre_runtime::ExecRequest {
         pid: Pid::from_raw(running.pid).ok_or_else(|| ExecError::NotRunning { name: name() })?,
         pidfd: target.as_fd(),
-        state: OciState::new(
+        state: &OciState::new(
             sandbox.id().as_str(),
             running.pid,
             OciStatus::Running,

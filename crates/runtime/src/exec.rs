@@ -23,14 +23,14 @@ use crate::{birth, procfs};
 use inside::Inside;
 
 /// A process to be executed in a sandbox.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct ExecRequest<'a> {
     /// The sandbox's first process, as the caller sees it.
     pub pid: Pid,
     /// Its pidfd, opened while it was certainly that process.
     pub pidfd: BorrowedFd<'a>,
     /// The sandbox's state, for an agent that answers calls of its processes.
-    pub state: OciState<'a>,
+    pub state: &'a OciState<'a>,
     /// The configuration that the sandbox was made from: what it says of every process in it.
     pub spec: &'a Spec,
     /// What to execute and as whom.
@@ -146,7 +146,7 @@ pub fn prepare_exec(request: ExecRequest<'_>) -> Result<ExecCreated, ExecError> 
     crate::spec::check_process(request.process)?;
     check_terminal(request.process.terminal() == Some(true), &request.stdio)?;
     let mut process = ProcessPlan::new(request.process, request.seccomp, request.personality)?;
-    let agent = process.agent().map(|agent| agent.connect(&request.state)).transpose()?;
+    let agent = process.agent().map(|agent| agent.connect(request.state)).transpose()?;
     process.listener = agent.is_some().then_some(Listener::Runtime);
     let annotations = request.spec.annotations().as_ref();
     let landlock = annotations.and_then(|all| all.get(crate::landlock::ANNOTATION));

@@ -77,7 +77,7 @@ fn a_detached_overlay_becomes_the_root_and_leaves_the_lower_layer_alone(dir: &Pa
     let executed = exec(ExecRequest {
         pid: running.pid,
         pidfd: running.pidfd.as_fd(),
-        state: OciState::new("library", 1, Status::Running, dir, &BTreeMap::new()),
+        state: &OciState::new("library", 1, Status::Running, dir, &BTreeMap::new()),
         spec: &spec,
         process: &process,
         seccomp: spec.linux().as_ref().unwrap().seccomp().as_ref(),

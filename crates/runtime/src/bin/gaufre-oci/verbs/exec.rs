@@ -81,7 +81,7 @@ fn execute(global: &Global, args: &Args) -> Outcome {
     let mut created = prepare_exec(ExecRequest {
         pid,
         pidfd: pidfd.as_fd(),
-        state: state.for_hook(status),
+        state: &state.for_hook(status),
         spec: &spec,
         process: &process,
         seccomp: linux.seccomp().as_ref(),
