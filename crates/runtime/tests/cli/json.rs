@@ -1,7 +1,5 @@
 //! JSON in runc's shape: every field that runc 1.1 prints is there, with a value of the same type.
 
-use std::io::BufRead;
-
 use serde_json::{Value, json};
 
 use crate::bundle::{Bundle, eventually};
@@ -101,7 +99,8 @@ fn events_tell_at_once_of_memory_that_ran_out_also_when_the_container_ends_of_it
             .with("/linux/resources/memory", json!({"limit": 16 << 20, "swap": 16 << 20}));
         bundle.start();
         let mut command = bundle.oci(&["events", "--interval", "1h", &bundle.id]);
-        let mut events = command.stdout(std::process::Stdio::piped()).spawn().unwrap();
+        let printed = bundle.dir.path().join("events");
+        let mut events = command.stdout(std::fs::File::create(&printed).unwrap()).spawn().unwrap();
         // It watches when it waits.
         let waits = format!("/proc/{}/syscall", events.id());
         let polls = [libc::SYS_poll, libc::SYS_ppoll].map(|number| format!("{number} "));
@@ -109,13 +108,18 @@ fn events_tell_at_once_of_memory_that_ran_out_also_when_the_container_ends_of_it
             std::fs::read_to_string(&waits).is_ok_and(|call| polls.iter().any(|poll| call.starts_with(poll)))
         });
         std::fs::write(bundle.rootfs().join("go"), "").unwrap();
-        let mut lines = std::io::BufReader::new(events.stdout.take().unwrap()).lines();
-        let first = parse(&lines.next().expect("the end without an event").unwrap());
-        assert_eq!((&first["type"], &first["id"]), (&json!("oom"), &json!(bundle.id)));
-        if !ends {
+        let first = || std::fs::read_to_string(&printed).unwrap().lines().next().map(parse);
+        let told = (0..2000).find_map(|_| {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+            first()
+        });
+        if !ends || told.is_none() {
+            // It ends with the container.
             bundle.must(&["delete", "--force", &bundle.id]);
         }
         assert!(events.wait().unwrap().success());
+        let told = told.expect("there was no event within ten seconds");
+        assert_eq!((&told["type"], &told["id"]), (&json!("oom"), &json!(bundle.id)));
     }
 }
 
