@@ -61,6 +61,6 @@ pub use space::NoSpace;
 pub use store::{OpenError, Store, StoreOptions};
 pub use tar::{TarError, TarFault};
 pub use tree::remove_tree;
-pub use unpack::{LayerLimits, UnpackError};
+pub use unpack::{LayerLimits, UnpackError, is_image_xattr};
 pub use usage::{DiskUsage, InUse, Usage};
 pub use volumes::{VolumeError, VolumeRecord, Volumes};

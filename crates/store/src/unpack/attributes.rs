@@ -13,15 +13,15 @@ pub(crate) const OPAQUE: &str = "trusted.overlay.opaque";
 
 type Xattr = (Vec<u8>, Vec<u8>);
 
-/// The attributes that an image may set.
+pub(crate) fn allowed(xattrs: Vec<Xattr>) -> Vec<Xattr> {
+    xattrs.into_iter().filter(|(name, _)| is_image_xattr(name)).collect()
+}
+
+/// Whether an image may set this extended attribute.
 ///
 /// `trusted.*` steers the kernel's overlayfs and would let an image reach into other layers; so would
 /// `user.overlay.*` in mounts without root. Of `security.*` only file capabilities mean the same on every host.
-pub(crate) fn allowed(xattrs: Vec<Xattr>) -> Vec<Xattr> {
-    xattrs.into_iter().filter(|(name, _)| is_allowed(name)).collect()
-}
-
-pub(crate) fn is_allowed(name: &[u8]) -> bool {
+pub fn is_image_xattr(name: &[u8]) -> bool {
     (name.starts_with(b"user.") && !name.starts_with(b"user.overlay."))
         || name == b"security.capability"
         || name.starts_with(b"system.posix_acl_")

@@ -17,7 +17,8 @@ use std::fs::File;
 use std::io::{BufRead, BufWriter};
 use std::os::fd::OwnedFd;
 
-pub(crate) use attributes::{OPAQUE, checksum as xattr_checksum, is_allowed as is_allowed_xattr};
+pub use attributes::is_image_xattr;
+pub(crate) use attributes::{OPAQUE, checksum as xattr_checksum};
 pub use error::UnpackError;
 pub use limits::LayerLimits;
 
