@@ -41,6 +41,21 @@ mod tests {
     }
 
     #[test]
+    fn parameters_of_the_bridges_interface_are_set_once_it_is_there() {
+        let (registry, gaufre) = (Registry::with_images(), Gaufre::new());
+        let base = gaufre.pull(&registry, "base");
+        let run = |interface: &str| {
+            let sysctl = format!("--sysctl=net.ipv4.conf.{interface}.arp_announce=2");
+            let file = format!("/proc/sys/net/ipv4/conf/{interface}/arp_announce");
+            gaufre.say(&["run", "--rm", &sysctl, "--sysctl=net.core.somaxconn=77", &base, "cat", &file])
+        };
+        let said = run("eth0");
+        assert_eq!(said.out, "2\n", "{said:?}");
+        let said = run("eth7");
+        assert!(said.err.contains("net.ipv4.conf.eth7.arp_announce"), "{said:?}");
+    }
+
+    #[test]
     fn a_container_in_anothers_network_shares_its_loopback() {
         let (registry, gaufre) = (Registry::with_images(), Gaufre::new());
         web(&gaufre, &registry, &[]);

@@ -4,7 +4,7 @@
 use std::os::fd::AsFd;
 use std::path::Path;
 
-use oci_spec::runtime::{LinuxDeviceCgroup, LinuxDeviceType};
+use oci_spec::runtime::LinuxDeviceCgroup;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
@@ -96,7 +96,7 @@ fn compile(rules: &[LinuxDeviceCgroup]) -> Result<Vec<Instruction>, CgroupError>
 fn block(rule: &LinuxDeviceCgroup) -> Result<Vec<Instruction>, CgroupError> {
     let mut block = Vec::new();
     if !devices::is_all(rule) {
-        let kind = if rule.typ() == Some(LinuxDeviceType::B) { BLOCK } else { CHAR };
+        let kind = if devices::is_block(rule)? { BLOCK } else { CHAR };
         block.push(op(JUMP_NOT_EQUAL, KIND, 0, 0, kind));
         for (register, number) in [(MAJOR, rule.major()), (MINOR, rule.minor())] {
             if let Some(number) = devices::specific(number)? {

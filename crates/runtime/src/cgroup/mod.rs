@@ -13,6 +13,7 @@ mod files;
 mod freezer;
 mod layout;
 mod manager;
+mod oom;
 mod remove;
 mod setting;
 mod stats;
@@ -35,6 +36,7 @@ pub use devices::default_rules as default_device_rules;
 pub use error::CgroupError;
 pub use layout::Layout;
 pub use manager::CgroupManager;
+pub use oom::OomWatch;
 pub use stats::{
     BlockIo, BlockIoEntry, Cpu, CpuSet, CpuUsage, HugePages, Memory, MemoryEntry, MemoryEvents, Pids,
     Pressure, PressureLine, Stats, Throttling,
@@ -149,7 +151,7 @@ impl Cgroup {
     /// Changes the limits of an existing group: what `resources` does not name stays as it is.
     ///
     /// # Errors
-    /// As for [`Cgroup::create`]. What was applied before the failure stays.
+    /// As for [`Cgroup::create`]. What was applied before the failure is taken back, where it was one value in one file.
     pub fn update(&self, resources: &LinuxResources) -> Result<(), CgroupError> {
         if let (Some(scope), Some(dir)) = (&self.scope, &self.unified) {
             if let Some(memory) = resources.memory() {
@@ -174,7 +176,7 @@ impl Cgroup {
         v2.or(v1)
     }
 
-    /// With `replace` the device rules take the place of earlier ones.
+    /// With `replace` they take the place of earlier ones.
     fn apply(&self, resources: &LinuxResources, replace: bool) -> Result<(), CgroupError> {
         let mut settings = if self.is_v2() { v2::settings(resources)? } else { v1::settings(resources)? };
         if self.dirs().next().is_none() {
@@ -184,7 +186,7 @@ impl Cgroup {
         if let (true, Some(dir), Some(memory)) = (self.is_v2(), &self.unified, resources.memory()) {
             v2::check_usage(dir, memory)?;
         }
-        setting::write_all(self, &settings)?;
+        setting::write_all(self, &settings, replace)?;
         if let (true, Some(dir), Some(rules)) = (self.is_v2(), &self.unified, resources.devices()) {
             ebpf::attach(dir, rules, replace)?;
         }

@@ -13,8 +13,10 @@ use rustix::io::Errno;
 
 use crate::cgroup::{Cgroup, Entrance};
 use crate::gate::{self, Message, StartGate, send_failed, send_ready};
+use crate::hidden::hide_from_others;
 use crate::hooks::{Hooks, Stage};
 use crate::namespaces::{IdMaps, NamespacePlan};
+use crate::net_devices::NetDevicePlan;
 use crate::process::plan::ProcessPlan;
 use crate::process::stdio::{Kept, Stdio};
 use crate::process::{become_workload, console};
@@ -51,6 +53,7 @@ pub(crate) struct InitPlan<'a> {
     pub(crate) null: Option<NullDevice>,
     pub(crate) proc: OwnedFd,
     pub(crate) sysctls: Vec<SysctlPlan>,
+    pub(crate) net_devices: Vec<NetDevicePlan>,
     pub(crate) hostname: Option<&'a str>,
     pub(crate) domainname: Option<&'a str>,
     pub(crate) process: ProcessPlan,
@@ -61,7 +64,9 @@ pub(crate) struct InitPlan<'a> {
 impl InitPlan<'_> {
     /// Whether the process has to wait, first of all, for what the runtime does for it.
     pub(crate) fn awaits_set_up(&self) -> bool {
-        self.entrance.awaits || self.namespaces.makes(LinuxNamespaceType::User)
+        self.entrance.awaits
+            || self.namespaces.makes(LinuxNamespaceType::User)
+            || !self.net_devices.is_empty()
     }
 }
 
@@ -124,7 +129,6 @@ fn build(
     }
     rustix::process::setsid().step(|| "could not start a session")?;
     name_host(&plan)?;
-    sysctl::apply(&plan.sysctls, plan.proc.as_fd())?;
     if !plan.namespaces.has(LinuxNamespaceType::User) {
         become_workload::set_oom_score_adj(&plan.process, plan.proc.as_fd())?;
     }
@@ -158,6 +162,8 @@ fn build(
         gate::await_go(channel)?;
         run_hooks(plan.hooks, Stage::CreateContainer)?;
     }
+    // As late as runc: hooks may have made the network interfaces that the names are about.
+    sysctl::apply(&plan.sysctls, plan.proc.as_fd())?;
     masks::make_read_only(&root, plan.read_only)?;
     masks::mask(&root, plan.masked, null)?;
     sealed_later.iter().try_for_each(filesystem::seal)?;
@@ -195,12 +201,6 @@ fn build(
     }
     send_ready(channel, master.as_ref().map(AsFd::as_fd)).step(|| "the runtime is gone")?;
     Ok((kept, process))
-}
-
-/// No process of the container may look into this one while it is still ours: ptrace(2), /proc/PID/{exe,fd,mem}.
-pub(crate) fn hide_from_others() -> Result<(), StepError> {
-    use rustix::process::{DumpableBehavior, set_dumpable_behavior};
-    set_dumpable_behavior(DumpableBehavior::NotDumpable).step(|| "could not hide from other processes")
 }
 
 /// Enters the v1 directories; the v2 one was entered at birth.
