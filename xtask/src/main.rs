@@ -60,7 +60,7 @@ enum Verb {
     },
     /// Measure gaufre beside its peers, and write benches/RESULTS.md
     Bench {
-        /// Only these benches (run, pull, ps), printed and not written
+        /// Only these benches (oci, run, pull, ps), printed and not written
         only: Vec<String>,
         /// Measure this build of gaufre instead of making one
         #[arg(long)]
@@ -110,7 +110,7 @@ fn run(verb: Verb) -> Result<ExitCode> {
         Verb::Images => println!("{}", images::make()?.display()),
         Verb::Test { kernels, no_vm } => return test::run(if no_vm { &[] } else { &kernels }),
         Verb::Peers { refresh } => peers::show(refresh)?,
-        Verb::Bench { only, binary } => bench::run(&only, binary)?,
+        Verb::Bench { only, binary } => bench::run(&only, binary.as_deref())?,
         Verb::Soak { only, count, seed } => return soak::run(&only, count, seed),
         Verb::Vm(arguments) => return in_vm(&arguments),
     }

@@ -114,7 +114,7 @@ pub fn create(request: CreateRequest<'_>) -> Result<Created, CreateError> {
     if cgroup.exists() && !cgroup.procs()?.is_empty() {
         return Err(StepError::rule(format!("the cgroup {} is in use", cgroup.name().display())).into());
     }
-    cgroup.create(linux.and_then(|linux| linux.resources().as_ref()))?;
+    cgroup.create_before_devices(linux.and_then(|linux| linux.resources().as_ref()))?;
     let ends =
         Ends { stdio: request.stdio, preserve_fds: request.preserve_fds, start_socket: request.start_socket };
     let mut hooks_ran = false;
@@ -242,6 +242,8 @@ fn see_through(
     if plan.awaits_set_up() {
         gate::send_go(ours).step(|| "the sandbox's process is gone")?;
     }
+    // While the new process makes its mounts.
+    plan.cgroup.control_devices(resources)?;
     loop {
         match gate::receive(ours).step(|| "could not hear from the sandbox's process")? {
             Message::Ready(master) => return Ok(master),

@@ -5,7 +5,7 @@ pub(crate) mod drivers;
 pub(crate) mod go;
 mod room;
 
-pub(crate) use room::Room;
+pub(crate) use room::{ENTER, Room};
 
 use crate::apt::Apt;
 use crate::{cache, command, debian};

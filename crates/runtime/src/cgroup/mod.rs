@@ -107,14 +107,38 @@ impl Cgroup {
     /// # Errors
     /// A directory that cannot be made, or a limit that cannot be applied: the error names the field.
     pub fn create(&self, resources: Option<&LinuxResources>) -> Result<(), CgroupError> {
+        self.make(resources, |group, resources| group.apply(resources, false))
+    }
+
+    /// As [`Cgroup::create`], but for the program of the device rules on v2: the kernel takes as long to verify it as to
+    /// make all of a sandbox's mounts, and nothing needs it before the workload is there.
+    pub(crate) fn create_before_devices(
+        &self,
+        resources: Option<&LinuxResources>,
+    ) -> Result<(), CgroupError> {
+        self.make(resources, |group, resources| group.apply_limits(resources, false))
+    }
+
+    /// What [`Cgroup::create_before_devices`] leaves to be done. A scope is complete when its process was admitted.
+    pub(crate) fn control_devices(&self, resources: Option<&LinuxResources>) -> Result<(), CgroupError> {
+        match resources {
+            Some(resources) if self.scope.is_none() => self.apply_devices(resources, false),
+            _ => Ok(()),
+        }
+    }
+
+    fn make(
+        &self,
+        resources: Option<&LinuxResources>,
+        apply: fn(&Self, &LinuxResources) -> Result<(), CgroupError>,
+    ) -> Result<(), CgroupError> {
         if self.scope.is_some() {
             // It is made around its first process. What is wrong with the limits shows now.
             return resources.map_or(Ok(()), |resources| v2::settings(resources).map(drop));
         }
-        let made = self.make_dirs(resources).and_then(|()| match resources {
-            Some(resources) => self.apply(resources, false),
-            None => Ok(()),
-        });
+        let made = self
+            .make_dirs(resources)
+            .and_then(|()| resources.map_or(Ok(()), |resources| apply(self, resources)));
         if made.is_err() {
             // The first failure is the one to report; an empty group left over is found by the next delete.
             let _ = self.delete();
@@ -178,6 +202,11 @@ impl Cgroup {
 
     /// With `replace` they take the place of earlier ones.
     fn apply(&self, resources: &LinuxResources, replace: bool) -> Result<(), CgroupError> {
+        self.apply_limits(resources, replace)?;
+        self.apply_devices(resources, replace)
+    }
+
+    fn apply_limits(&self, resources: &LinuxResources, replace: bool) -> Result<(), CgroupError> {
         let mut settings = if self.is_v2() { v2::settings(resources)? } else { v1::settings(resources)? };
         if self.dirs().next().is_none() {
             // Without a group there is no control of devices, nor need for it: who has none may make no device nodes.
@@ -186,7 +215,11 @@ impl Cgroup {
         if let (true, Some(dir), Some(memory)) = (self.is_v2(), &self.unified, resources.memory()) {
             v2::check_usage(dir, memory)?;
         }
-        setting::write_all(self, &settings, replace)?;
+        setting::write_all(self, &settings, replace)
+    }
+
+    /// The device rules on v2; v1 has them among the limits.
+    fn apply_devices(&self, resources: &LinuxResources, replace: bool) -> Result<(), CgroupError> {
         if let (true, Some(dir), Some(rules)) = (self.is_v2(), &self.unified, resources.devices()) {
             ebpf::attach(dir, rules, replace)?;
         }

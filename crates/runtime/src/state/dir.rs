@@ -208,7 +208,7 @@ impl StateDir {
     pub fn hooks(&self, state: &State) -> Result<Option<Hooks>, StateError> {
         let text = read_bounded(&self.dir.join("config.json"))
             .map_err(|source| self.failed("config.json", source))?;
-        if !text.windows(7).any(|word| word == b"\"hooks\"") {
+        if !text.split(|byte| *byte == b'"').any(|word| word == b"hooks") {
             return Ok(None);
         }
         let spec =
