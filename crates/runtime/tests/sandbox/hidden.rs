@@ -57,13 +57,22 @@ fn look_into(process: &Path) -> bool {
     for file in fs::read_dir(process.join("fd")).into_iter().flatten().flatten() {
         let Ok(file) = File::open(file.path()) else { continue };
         let name = name_of(&file);
-        // The other container's null device has no path here.
-        let harmless = ["/dev/null", "/null", "/dev/pts/", "/bin/", "pipe:", "/proc", "/tmp"];
+        if is_null_device(&file) {
+            continue;
+        }
+        let harmless = ["/dev/pts/", "/bin/", "pipe:", "/proc", "/tmp"];
         if !harmless.iter().any(|start| name.starts_with(start)) && !name.ends_with("/log") {
             println!("OPENED <{name}>");
         }
     }
     hidden
+}
+
+/// It has no path here where it is the other container's, or a standard stream's.
+fn is_null_device(file: &File) -> bool {
+    use std::os::unix::fs::{FileTypeExt, MetadataExt};
+    let known = file.metadata().unwrap();
+    known.file_type().is_char_device() && known.rdev() == rustix::fs::makedev(1, 3)
 }
 
 fn path_of(file: &File) -> String {
