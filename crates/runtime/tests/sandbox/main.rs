@@ -7,6 +7,7 @@
 
 mod attacks;
 mod bundle;
+mod chroot;
 mod exec;
 mod files;
 mod hooks;
