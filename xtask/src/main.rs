@@ -87,6 +87,9 @@ struct VmArguments {
     /// Run the runtime's tests instead of a command
     #[arg(long, conflicts_with = "command")]
     tests: bool,
+    /// Boot with SELinux, enforcing Debian's policy
+    #[arg(long)]
+    selinux: bool,
     /// Leave the product's binaries out, and so do not build them
     #[arg(long, conflicts_with = "tests")]
     bare: bool,
@@ -137,6 +140,7 @@ fn in_vm(arguments: &VmArguments) -> Result<ExitCode> {
         timeout: Duration::from_secs(arguments.timeout),
         extras: &extras,
         argv: &argv,
+        selinux: arguments.selinux,
     };
     let code = vm.run()?;
     Ok(ExitCode::from(u8::try_from(code).unwrap_or(1)))

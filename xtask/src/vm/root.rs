@@ -139,6 +139,11 @@ hostname vm
 echo 1 > /proc/sys/vm/overcommit_memory
 stty -F /dev/ttyS1 raw -echo
 stty -F /dev/ttyS2 raw -echo
+if [ -e /etc/selinux/policy ]; then
+    mount -t selinuxfs selinuxfs /sys/fs/selinux
+    dd if=/etc/selinux/policy of=/sys/fs/selinux/load bs=64M 2> /dev/null
+    echo 1 > /sys/fs/selinux/enforce
+fi
 { sh /command < /dev/null 2>&1; echo $? > /run/exit-code; } | cat > /dev/ttyS1
 cat /run/exit-code > /dev/ttyS2
 stty -F /dev/ttyS1 raw > /dev/null

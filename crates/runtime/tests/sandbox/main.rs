@@ -22,6 +22,7 @@ mod process;
 mod refusals;
 mod rootless;
 mod seccomp;
+mod selinux;
 mod systemd;
 mod terminal;
 mod users;
