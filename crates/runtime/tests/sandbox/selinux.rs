@@ -11,8 +11,9 @@ use serde_json::json;
 
 use crate::bundle::Bundle;
 
-const LABEL: &str = "system_u:system_r:udev_t:s0";
-const MOUNT_LABEL: &str = "system_u:object_r:tmp_t:s0";
+/// With categories, as containers have them; the policy alone would not give them.
+const LABEL: &str = "system_u:system_r:udev_t:s0:c123,c456";
+const MOUNT_LABEL: &str = "system_u:object_r:tmp_t:s0:c123,c456";
 
 fn set_label(path: &Path, label: &str) {
     rustix::fs::lsetxattr(path, "security.selinux", label.as_bytes(), XattrFlags::empty()).unwrap();
