@@ -105,6 +105,27 @@ fn a_user_creates_starts_executes_and_deletes() {
 }
 
 #[test]
+fn a_user_executes_in_a_container_that_shares_a_namespace_of_the_host() {
+    for shared in ["network", "pid", "ipc", "uts", "cgroup"] {
+        let mut bundle = rootless("sleep 60");
+        let linux = &mut bundle.spec["linux"];
+        linux["namespaces"].as_array_mut().unwrap().retain(|namespace| namespace["type"] != shared);
+        linux.as_object_mut().unwrap().remove("sysctl");
+        if shared == "uts" {
+            bundle.spec.as_object_mut().unwrap().remove("hostname");
+        }
+        // Those show a namespace, and may be mounted only by who owns it.
+        let mounts = bundle.spec["mounts"].as_array_mut().unwrap();
+        mounts.retain(|mount| !["mqueue", "cgroup"].contains(&mount["type"].as_str().unwrap()));
+        let outcome = as_user(&bundle, &["run", "-d", &bundle.id]);
+        assert_eq!(outcome.code, 0, "{shared}: {outcome:?}");
+        let outcome = as_user(&bundle, &["exec", &bundle.id, "id", "-u"]);
+        assert_eq!((outcome.stdout.as_str(), outcome.code), ("0\n", 0), "{shared}: {outcome:?}");
+        assert_eq!(as_user(&bundle, &["delete", "-f", &bundle.id]).code, 0, "{shared}");
+    }
+}
+
+#[test]
 fn masks_binds_and_a_terminal_work_without_root() {
     let mut bundle = rootless("cat /bound/file; wc -c < /masked; touch /fixed/x; tty");
     fs::create_dir(bundle.dir.path().join("dir")).unwrap();
