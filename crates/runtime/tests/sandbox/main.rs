@@ -24,6 +24,7 @@ mod rootless;
 mod seccomp;
 mod selinux;
 mod systemd;
+mod systemd_user;
 mod terminal;
 mod users;
 mod watched;
