@@ -58,8 +58,12 @@ impl Manager {
             manager.pid = children.split_whitespace().next().and_then(|pid| pid.parse().ok()).unwrap_or(0);
             manager.pid != 0 && manager.root().join("run/ready").exists()
         });
-        let mut systemd = manager.as_user("manager", program());
-        systemd.args(["--user", "--unit=gaufre-test.target"]).env("SYSTEMD_UNIT_PATH", manager._units.path());
+        // Alone in its group, for it to pass controllers on: nsenter(1) stays behind in the other one.
+        let own = Path::new("/sys/fs/cgroup").join(manager.group.file_name().unwrap()).join("manager");
+        let script = "echo $$ > \"$0/cgroup.procs\" && exec \"$@\"";
+        let mut systemd = manager.as_user(Path::new("/bin/sh"));
+        systemd.args(["-c", script]).arg(own).arg(program()).args(["--user", "--unit=gaufre-test.target"]);
+        systemd.env("SYSTEMD_UNIT_PATH", manager._units.path());
         manager.manager = Some(systemd.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
         let socket = manager.root().join(&runtime_dir()[1..]).join("systemd/private");
         eventually("the user's systemd is there", || socket.exists());
@@ -71,10 +75,10 @@ impl Manager {
     }
 
     /// A command of the user's in the namespaces and in a group of the user's.
-    fn as_user(&self, group: &str, program: &Path) -> Command {
+    fn as_user(&self, program: &Path) -> Command {
         let mut command = Command::new("sh");
         let script = "echo $$ > \"$0/cgroup.procs\" && exec nsenter -t $PID -m -p -S $OWNER -G $OWNER \"$@\"";
-        command.args(["-c", script]).arg(self.group.join(group)).arg(program);
+        command.args(["-c", script]).arg(self.group.join("caller")).arg(program);
         command.env("PID", self.pid.to_string()).env("OWNER", USER.to_string());
         command.env("XDG_RUNTIME_DIR", runtime_dir()).env("HOME", "/nonexistent").stdin(Stdio::null());
         command
@@ -83,7 +87,7 @@ impl Manager {
     fn must(&self, bundle: &Bundle, words: &[&str]) -> String {
         let plain = bundle.oci(words);
         give(bundle.dir.path());
-        let mut command = self.as_user("caller", &copy_runtime(bundle, plain.get_program()));
+        let mut command = self.as_user(&copy_runtime(bundle, plain.get_program()));
         command.arg("--systemd-cgroup").args(plain.get_args());
         if words[0] == "run" {
             command.arg("--bundle").arg(bundle.dir.path());
