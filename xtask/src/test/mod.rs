@@ -118,33 +118,27 @@ fn room_in_memory() -> Result<Option<tempfile::TempDir>> {
 /// The runtime's tests on each kernel, and on the newest one those that only the VM has anything for.
 fn in_vms(tally: &mut Tally, kernels: &[vm::Release]) {
     for kernel in kernels {
-        in_vm(tally, "the runtime's tests", *kernel, false, vm::sandbox_tests);
+        in_vm(tally, "the runtime's tests", *kernel, vm::Tests::Runtime);
     }
     let Some(newest) = kernels.last() else {
         tally.skip("the runtime's tests in the test VM", "no kernel was asked for");
         return;
     };
-    in_vm(tally, "the runtime's tests with SELinux", *newest, true, vm::selinux_tests);
+    in_vm(tally, "the runtime's tests with SELinux", *newest, vm::Tests::Selinux);
     if peers::go::is_at_hand() {
-        in_vm(tally, "the validation programs under cgroup v2", *newest, false, vm::validation);
+        in_vm(tally, "the validation programs under cgroup v2", *newest, vm::Tests::Validation);
     } else {
         tally.skip("the validation programs in the test VM", "there is no Go to build them");
     }
 }
 
-fn in_vm(
-    tally: &mut Tally,
-    what: &str,
-    release: vm::Release,
-    selinux: bool,
-    suite: impl FnOnce() -> Result<vm::Suite>,
-) {
+fn in_vm(tally: &mut Tally, what: &str, release: vm::Release, tests: vm::Tests) {
     let name = format!("{what} on Debian {}'s kernel", release.suite());
     println!("== {name}");
     let started = Instant::now();
     let run = || -> Result<String> {
-        let (extras, argv) = suite()?;
-        let (extras, argv) = (&extras[..], &argv[..]);
+        let (extras, argv) = tests.suite()?;
+        let (extras, argv, selinux) = (&extras[..], &argv[..], tests == vm::Tests::Selinux);
         let vm = vm::Vm { release, memory_mb: 1024, timeout: VM_TIMEOUT, extras, argv, selinux };
         let mut said = Vec::new();
         let code = vm.run_with_output(|line| {

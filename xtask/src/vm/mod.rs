@@ -12,7 +12,7 @@ mod suites;
 
 pub(crate) use kernel::Release;
 pub(crate) use root::Extra;
-pub(crate) use suites::{Suite, product, sandbox_tests, selinux_tests, validation};
+pub(crate) use suites::{Tests, product};
 
 use crate::debian;
 use anyhow::{Context, Result, anyhow, bail};

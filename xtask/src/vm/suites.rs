@@ -4,6 +4,7 @@ use super::Extra;
 use crate::binaries::{self, Profile};
 use crate::peers::go;
 use anyhow::Result;
+use clap::ValueEnum;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -16,20 +17,40 @@ pub(crate) fn product() -> Result<Vec<Extra>> {
     Ok(binaries.into_iter().filter_map(|binary| into("/usr/bin", binary)).collect())
 }
 
-/// The runtime's own tests. Those that count are shorter than elsewhere: the VM is slow.
-pub(crate) fn sandbox_tests() -> Result<Suite> {
+/// The tests that the VM is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Tests {
+    /// The runtime's own
+    Runtime,
+    /// Those of the runtime's own that need SELinux
+    Selinux,
+    /// The validation programs of the runtime specification
+    Validation,
+}
+
+impl Tests {
+    /// What to put into the VM, and the command.
+    pub(crate) fn suite(self) -> Result<Suite> {
+        match self {
+            Self::Runtime => sandbox_tests(),
+            Self::Selinux => selinux_tests(),
+            Self::Validation => validation(),
+        }
+    }
+}
+
+/// Those that count are shorter than elsewhere: the VM is slow.
+fn sandbox_tests() -> Result<Suite> {
     let script = "export GAUFRE_RACES=50 GAUFRE_RUNS=30 GAUFRE_RUNS_AT_A_TIME=5; \
         sandbox --test-threads=2; sandbox=$?; runs --test-threads=1 && exit $sandbox";
     runtime_tests(&["sandbox", "runs"], script)
 }
 
-/// Those that need SELinux.
-pub(crate) fn selinux_tests() -> Result<Suite> {
+fn selinux_tests() -> Result<Suite> {
     runtime_tests(&["sandbox"], "exec sandbox --ignored selinux::")
 }
 
-/// The validation programs of the runtime specification.
-pub(crate) fn validation() -> Result<Suite> {
+fn validation() -> Result<Suite> {
     const PLACE: &str = "/usr/lib/validation";
     let (mut extras, argv) =
         runtime_tests(&["validation"], &format!("GAUFRE_VALIDATION={PLACE} exec validation"))?;
