@@ -40,8 +40,9 @@ pub(super) struct Inside<'a> {
     pub(super) preserved: &'a [BorrowedFd<'a>],
 }
 
-/// All namespaces but the PID namespace, into which the process is born; the user and the time namespace only if they
-/// are others, since setns(2) refuses the own user namespace, and kernels without time namespaces their name.
+/// All namespaces; the user and the time namespace only if they are others, since setns(2) refuses the own user
+/// namespace, and kernels without time namespaces their name. From another user namespace only others at all: there the
+/// host's, which the sandbox may share, are not to be joined.
 pub(super) fn namespaces_of(pid: Pid) -> Result<ThreadNameSpaceType, StepError> {
     let differs = |kind: &str| -> Result<bool, StepError> {
         let ns =
@@ -58,9 +59,22 @@ pub(super) fn namespaces_of(pid: Pid) -> Result<ThreadNameSpaceType, StepError> 
         | ThreadNameSpaceType::NETWORK
         | ThreadNameSpaceType::INTER_PROCESS_COMMUNICATION
         | ThreadNameSpaceType::HOST_NAME_AND_NIS_DOMAIN_NAME
-        | ThreadNameSpaceType::CONTROL_GROUP;
+        | ThreadNameSpaceType::CONTROL_GROUP
+        | ThreadNameSpaceType::PROCESS_ID;
     kinds.set(ThreadNameSpaceType::USER, differs("user")?);
     kinds.set(ThreadNameSpaceType::TIME, differs("time")?);
+    if kinds.contains(ThreadNameSpaceType::USER) {
+        for (kind, name) in [
+            (ThreadNameSpaceType::MOUNT, "mnt"),
+            (ThreadNameSpaceType::NETWORK, "net"),
+            (ThreadNameSpaceType::INTER_PROCESS_COMMUNICATION, "ipc"),
+            (ThreadNameSpaceType::HOST_NAME_AND_NIS_DOMAIN_NAME, "uts"),
+            (ThreadNameSpaceType::CONTROL_GROUP, "cgroup"),
+            (ThreadNameSpaceType::PROCESS_ID, "pid"),
+        ] {
+            kinds.set(kind, differs(name)?);
+        }
+    }
     Ok(kinds)
 }
 
@@ -128,7 +142,9 @@ impl Inside<'_> {
 
     /// In the new process: everything up to the execution.
     fn go_on(&self, channel: OwnedFd) -> ! {
-        let kept = match self.build(self.kinds, true) {
+        // It is born in the PID namespace already.
+        let kinds = self.kinds.difference(ThreadNameSpaceType::PROCESS_ID);
+        let kept = match self.build(kinds, true) {
             Ok((kept, master)) => match report(channel.as_fd(), master.as_ref()) {
                 Ok(()) => kept,
                 Err(error) => init::fail(None, &error),
@@ -146,7 +162,7 @@ impl Inside<'_> {
 
     /// In the process in the middle: all that needs privileges and descriptors; then the one is born that has neither.
     fn prepare_another(&self, channel: OwnedFd) -> ! {
-        let (mut kept, master) = match self.build(self.kinds | ThreadNameSpaceType::PROCESS_ID, false) {
+        let (mut kept, master) = match self.build(self.kinds, false) {
             Ok(built) => built,
             Err(error) => init::fail(Some(channel.as_fd()), &error),
         };

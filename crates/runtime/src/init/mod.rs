@@ -135,9 +135,7 @@ fn build(
 
     let InitPlan { rootfs, mounts, devices, null, process, stdio, .. } = plan;
     let own_mounts = plan.namespaces.makes(LinuxNamespaceType::Mount);
-    if own_mounts {
-        pivot::leave_host()?;
-    }
+    let outer = if own_mounts { pivot::leave_host(plan.proc.as_fd())? } else { None };
     let root = pivot::attach_root(rootfs.tree(plan.root_propagation)?, plan.root_path.as_deref())?;
     if !own_mounts {
         pivot::keep_to_itself(&root)?;
@@ -171,13 +169,13 @@ fn build(
         masks::make_root_read_only(&root)?;
     }
     // A mount namespace that others use is not turned round.
-    if plan.no_pivot && own_mounts && plan.root_path.is_some() {
-        pivot::stack_over_host(&root)?;
+    if plan.no_pivot && own_mounts && (plan.root_path.is_some() || outer.is_some()) {
+        pivot::stack_over_host(&root, outer.as_ref())?;
     }
     if plan.no_pivot || !own_mounts {
         pivot::enter_by_chroot(&root)?;
     } else {
-        pivot::enter(&root)?;
+        pivot::enter(&root, outer.as_ref())?;
     }
     if let Some((kind, recursive)) = plan.root_propagation {
         pivot::set_propagation(&root, kind, recursive)?;

@@ -7,6 +7,7 @@
 
 mod attacks;
 mod bundle;
+mod chroot;
 mod exec;
 mod files;
 mod hidden;
@@ -23,7 +24,9 @@ mod process;
 mod refusals;
 mod rootless;
 mod seccomp;
+mod selinux;
 mod systemd;
+mod systemd_user;
 mod terminal;
 mod users;
 mod watched;
