@@ -57,7 +57,10 @@ pub(crate) fn fork(
         Side::Parent { pid, pidfd } => Ok(Fork::Born { pid, pidfd }),
         Side::Child => {
             // Going back is for the runtime only: children of init are born where init was.
-            std::mem::forget((born_into, hidden));
+            if let Some(born_into) = born_into {
+                born_into.stay();
+            }
+            std::mem::forget(hidden);
             Ok(Fork::Child)
         }
     }
@@ -77,7 +80,7 @@ fn refused(error: Errno, namespaces: &NamespacePlan) -> StepError {
 fn join(namespaces: &NamespacePlan) -> Result<(), StepError> {
     namespaces.join()?;
     if let Some(pid) = &namespaces.pid {
-        std::mem::forget(BornInto::enter(&Target::Namespace(pid))?);
+        BornInto::enter(&Target::Namespace(pid))?.stay();
     }
     Ok(())
 }

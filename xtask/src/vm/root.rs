@@ -85,10 +85,14 @@ pub(super) fn disk(
     }
     let order: Vec<String> = kernel.modules.iter().map(|module| name(module)).collect();
     fs::write(tree.join("modules/order"), order.join("\n") + "\n")?;
-    // busybox's ip lacks features that tests judge by, its tar does not see what is compressed, and it has no nft.
+    // busybox has no nft, its ip lacks features that tests judge by, its nsenter would run its ip, and its tar does not see
+    // what is compressed.
     // The runtime asks a real systemd for groups.
     let systemd = ["/lib/systemd/systemd", "/usr/bin/systemctl", "/usr/bin/dbus-daemon"];
-    for tool in ["/bin/ip", "/bin/tar", "/usr/sbin/nft", "/sbin/tc"].into_iter().chain(systemd).map(Path::new)
+    for tool in ["/bin/ip", "/bin/tar", "/usr/sbin/nft", "/sbin/tc", "/usr/bin/nsenter"]
+        .into_iter()
+        .chain(systemd)
+        .map(Path::new)
     {
         if tool.exists() {
             with_libraries(&tree, tool)?;

@@ -120,7 +120,8 @@ impl Inside<'_> {
             (Side::Parent { pidfd, .. }, None) => Ok(Fork::Middle { pidfd }),
             (Side::Child, Some(born_into)) => {
                 // Going back is for the runtime only.
-                std::mem::forget((born_into, hidden));
+                born_into.stay();
+                std::mem::forget(hidden);
                 self.go_on(theirs)
             }
             (Side::Child, None) => self.prepare_another(theirs),

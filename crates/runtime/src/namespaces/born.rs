@@ -12,7 +12,8 @@ use crate::step::{Step, StepError};
 /// only the children. That saves the process in the middle that other runtimes need.
 #[derive(Debug)]
 pub(crate) struct BornInto {
-    own: OwnedFd,
+    /// None: there is no way back.
+    own: Option<OwnedFd>,
 }
 
 impl BornInto {
@@ -28,15 +29,21 @@ impl BornInto {
             Target::Process(pidfd) => move_into_process(pidfd.as_fd(), ThreadNameSpaceType::PROCESS_ID),
         }
         .step(what)?;
-        Ok(Self { own })
+        Ok(Self { own: Some(own) })
+    }
+
+    /// For a child: nothing of the namespace that it came from is left, which those of the new one could get hold of.
+    pub(crate) fn stay(mut self) {
+        self.own = None;
     }
 }
 
 impl Drop for BornInto {
     fn drop(&mut self) {
+        let Some(own) = &self.own else { return };
         // Our own namespace can always be entered again; if not, later children would be born in the wrong place,
         // and the next clone fails with the reason.
-        if let Err(error) = move_into_link_name_space(self.own.as_fd(), Some(LinkNameSpaceType::ProcessID)) {
+        if let Err(error) = move_into_link_name_space(own.as_fd(), Some(LinkNameSpaceType::ProcessID)) {
             tracing::error!(%error, "could not go back to the PID namespace for children");
         }
     }
