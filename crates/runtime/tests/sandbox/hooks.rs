@@ -41,8 +41,9 @@ fn with_all(bundle: Bundle) -> Bundle {
 /// As Docker makes a container's network: by a hook.
 #[test]
 fn settings_of_a_network_interface_that_a_hook_makes_are_set() {
+    // By its path: a busybox shell would take its own ip, which makes no veth pairs.
     let script = "pid=$(sed 's/.*\"pid\": *\\([0-9]*\\).*/\\1/'); \
-        exec nsenter --net=/proc/$pid/ns/net ip link add eth0 type veth peer name eth1";
+        exec nsenter --net=/proc/$pid/ns/net /usr/sbin/ip link add eth0 type veth peer name eth1";
     let hook = json!({"path": "/bin/sh", "args": ["sh", "-c", script], "env": ["PATH=/usr/sbin:/usr/bin:/sbin:/bin"]});
     let bundle =
         Bundle::sh("cat /proc/sys/net/ipv4/conf/eth0/arp_announce /proc/sys/net/ipv4/conf/eth1/arp_announce")
