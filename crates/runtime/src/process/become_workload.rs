@@ -1,7 +1,7 @@
 //! From a process of ours to the workload, step by step. The order matters: each step still has the privileges that
 //! it needs, and the filter comes when almost nothing is left to be done.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
@@ -14,6 +14,7 @@ use crate::rootfs::root::{Links, open_within};
 use crate::seccomp::Listener;
 use crate::step::{Step, StepError};
 use crate::sys;
+use crate::sys::fds::close_from_but;
 
 /// Writes the process's oom_score_adj through `proc`, a directory known to be the host's procfs.
 pub(crate) fn set_oom_score_adj(plan: &ProcessPlan, proc: BorrowedFd<'_>) -> Result<(), StepError> {
@@ -72,10 +73,28 @@ pub(crate) fn execute(
         Err(error) => return (None, error),
     };
     let error = match listener {
-        Ok(listener) => execute_in_place(plan, rules, listener, channel.as_fd()),
+        Ok(listener) => match close_all_but(above, &channel, rules.as_ref(), listener.as_ref()) {
+            Ok(()) => execute_in_place(plan, rules, listener, channel.as_fd()),
+            Err(error) => error,
+        },
         Err(error) => error,
     };
     (Some(channel), error)
+}
+
+/// Closes what is marked to be closed at the execution. The kernel does that after it has given the process its new memory,
+/// and in between whoever has power over the workload's user namespace can open it through /proc/PID/fd.
+fn close_all_but(
+    above: i32,
+    channel: &OwnedFd,
+    rules: Option<&OwnedFd>,
+    listener: Option<&Listener>,
+) -> Result<(), StepError> {
+    let mut needed: Vec<i32> = [Some(channel), rules].into_iter().flatten().map(AsRawFd::as_raw_fd).collect();
+    needed.extend(listener.map(Listener::descriptors).unwrap_or_default());
+    needed.sort_unstable();
+    // Neither an execution nor its failure returns to who else owns them.
+    close_from_but(above, &needed).step(|| "could not close what the workload does not get")
 }
 
 /// As [`execute`] where the descriptors are in place already.

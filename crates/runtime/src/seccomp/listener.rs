@@ -5,7 +5,7 @@
 //! before, sends it: it shares the descriptors but not the filter (as crun does it). The two speak through a shared
 //! page, because that needs no call.
 
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -50,6 +50,14 @@ impl Listener {
                 proc: fcntl_dupfd_cloexec(proc, above).step(what)?,
             }),
             Self::Runtime => Ok(Self::Runtime),
+        }
+    }
+
+    /// The descriptors that it needs.
+    pub(crate) fn descriptors(&self) -> Vec<RawFd> {
+        match self {
+            Self::Agent { connection, proc } => vec![connection.socket().as_raw_fd(), proc.as_raw_fd()],
+            Self::Runtime => Vec::new(),
         }
     }
 

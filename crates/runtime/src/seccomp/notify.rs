@@ -2,7 +2,7 @@
 
 use std::io::IoSlice;
 use std::mem::MaybeUninit;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 
@@ -66,6 +66,11 @@ struct ContainerProcessState<'a> {
 }
 
 impl Connection {
+    /// The socket that leads to the agent.
+    pub(super) fn socket(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+
     /// The same with its descriptor at `above` or higher, out of the way of those that the workload gets.
     pub(super) fn out_of_the_way(&self, above: i32) -> rustix::io::Result<Self> {
         let socket = fcntl_dupfd_cloexec(&self.socket, above)?;

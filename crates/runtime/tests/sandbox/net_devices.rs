@@ -63,7 +63,7 @@ impl Net {
         let outcome = self.run(bundle, "create");
         assert!(outcome.code != 0 && outcome.stderr.contains(words), "{outcome:?}");
         assert!(!bundle.state_dir().exists() && bundle.cgroups().is_empty());
-        // What the kernel does by itself, such as addresses of its own, takes a moment.
+        // The kernel looks for a moment whether an address is somebody else's.
         let same = || addresses(&self.ip("addr show dev0")) == addresses(&before);
         eventually("the device is as before", same);
         let now = self.ip("link show dev0");
@@ -79,7 +79,9 @@ impl Drop for Net {
 }
 
 fn addresses(shown: &str) -> Vec<&str> {
-    let mut found: Vec<&str> = shown.lines().map(str::trim).filter(|line| line.starts_with("inet")).collect();
+    // Not those that the kernel makes by itself, in its own time.
+    let given = |line: &&str| line.starts_with("inet") && !line.contains("fe80:");
+    let mut found: Vec<&str> = shown.lines().map(str::trim).filter(given).collect();
     found.sort_unstable();
     found
 }
