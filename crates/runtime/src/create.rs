@@ -84,6 +84,9 @@ pub enum CreateError {
     /// The cgroup could not be made.
     #[error(transparent)]
     Cgroup(#[from] CgroupError),
+    /// The caller could not note the cgroup down.
+    #[error("the container's cgroup could not be noted down")]
+    Noted(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// A hook failed.
     #[error(transparent)]
     Hook(#[from] HookError),
@@ -101,6 +104,19 @@ pub enum CreateError {
 /// # Errors
 /// See [`CreateError`]. A failure leaves no process, cgroup or mount behind.
 pub fn create(request: CreateRequest<'_>) -> Result<Created, CreateError> {
+    create_noting(request, |_| Ok(()))
+}
+
+/// As [`create`], for a caller that notes down what is made, lest something of it outlive a killed runtime: `note` gets
+/// the cgroup when it is known to be nobody else's, just before it is made. Until then nothing must be deleted by its
+/// name.
+///
+/// # Errors
+/// See [`CreateError`], [`CreateError::Noted`] included.
+pub fn create_noting(
+    request: CreateRequest<'_>,
+    note: impl FnOnce(&Cgroup) -> Result<(), Box<dyn std::error::Error + Send + Sync>>,
+) -> Result<Created, CreateError> {
     if !crate::threads::is_single() {
         return Err(CreateError::Threads);
     }
@@ -114,6 +130,7 @@ pub fn create(request: CreateRequest<'_>) -> Result<Created, CreateError> {
     if cgroup.exists() && !cgroup.procs()?.is_empty() {
         return Err(StepError::rule(format!("the cgroup {} is in use", cgroup.name().display())).into());
     }
+    note(&cgroup).map_err(CreateError::Noted)?;
     cgroup.create_before_devices(linux.and_then(|linux| linux.resources().as_ref()))?;
     let ends =
         Ends { stdio: request.stdio, preserve_fds: request.preserve_fds, start_socket: request.start_socket };

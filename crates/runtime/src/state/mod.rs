@@ -35,7 +35,7 @@ pub struct State {
     pub created: String,
     /// The configuration's annotations.
     pub annotations: BTreeMap<String, String>,
-    /// Its cgroup.
+    /// Its cgroup; none until it is known that nobody else uses it: what is deleted by this name is the sandbox's own.
     pub cgroup: Cgroup,
     /// The runtime that makes it, until it is made.
     pub maker: Option<Process>,

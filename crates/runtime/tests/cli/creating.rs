@@ -156,6 +156,53 @@ fn a_runtime_killed_while_it_creates_leaves_what_delete_cleans() {
     }
 }
 
+/// A socket at which nobody gets any further: its queue is full.
+fn busy_socket(path: &Path) -> [OwnedFd; 2] {
+    use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+    let address = SocketAddrUnix::new(path).unwrap();
+    let socket = |flags| {
+        rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags | SocketFlags::CLOEXEC, None)
+            .unwrap()
+    };
+    let listener = socket(SocketFlags::empty());
+    rustix::net::bind(&listener, &address).unwrap();
+    rustix::net::listen(&listener, 0).unwrap();
+    let first = socket(SocketFlags::empty());
+    rustix::net::connect(&first, &address).unwrap();
+    let next = socket(SocketFlags::NONBLOCK);
+    assert_eq!(rustix::net::connect(&next, &address), Err(rustix::io::Errno::AGAIN), "the queue is full");
+    [listener, first]
+}
+
+#[test]
+fn deleting_a_container_whose_making_was_cut_off_leaves_the_one_in_its_cgroup_alone() {
+    let group =
+        |bundle: Bundle, name: &str| bundle.with("/linux/cgroupsPath", json!(format!("/gaufre/{name}")));
+    let first = Bundle::sh("sleep 60");
+    let name = first.id.clone();
+    let first = group(first, &name);
+    first.start();
+    let socket = first.dir.path().join("agent.sock");
+    // It waits for the agent, which is before it looks whether the group is in use.
+    let _held = busy_socket(&socket);
+    let seccomp = json!({
+        "defaultAction": "SCMP_ACT_ALLOW",
+        "listenerPath": socket,
+        "syscalls": [{"names": ["mkdir"], "action": "SCMP_ACT_NOTIFY"}],
+    });
+    let second = group(Bundle::sh("sleep 60"), &name).with("/linux/seccomp", seccomp);
+    let mut command = second.oci(&["create", &second.id]);
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    eventually("it is noted down", || second.state_dir().join("state.json").exists());
+    child.kill().unwrap();
+    child.wait().unwrap();
+    // Nobody is there to be killed.
+    assert_ne!(second.try_verb(&["kill", "--all", &second.id, "KILL"]).code, 0);
+    second.must(&["delete", &second.id]);
+    assert!(!second.state_dir().exists());
+    assert_eq!(first.status(), "running");
+}
+
 #[test]
 fn a_runtime_killed_while_it_creates_leaves_no_process_that_nobody_knows_of() {
     // Without a cgroup nothing but the state leads to the container's process.
