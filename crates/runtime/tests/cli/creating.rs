@@ -204,6 +204,53 @@ fn deleting_a_container_whose_making_was_cut_off_leaves_the_one_in_its_cgroup_al
 }
 
 #[test]
+fn a_container_deleted_while_it_is_made_takes_nothing_from_the_next_of_its_name() {
+    let mut bundle = Bundle::sh("sleep 60");
+    let dir = bundle.dir.path().to_str().unwrap().to_owned();
+    let script = format!("touch {dir}/in; while [ ! -e {dir}/go ]; do sleep 0.05; done");
+    bundle.spec["hooks"] = json!({"createRuntime": [{"path": "/bin/sh", "args": ["sh", "-c", script]}]});
+    let mut command = bundle.oci(&["create", &bundle.id]);
+    let mut first = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    eventually("its hook runs", || Path::new(&dir).join("in").exists());
+    bundle.must(&["delete", "--force", &bundle.id]);
+    bundle.spec.as_object_mut().unwrap().remove("hooks");
+    bundle.create();
+    fs::write(Path::new(&dir).join("go"), "").unwrap();
+    assert!(!first.wait().unwrap().success());
+    assert_eq!(bundle.status(), "created");
+    bundle.must(&["start", &bundle.id]);
+}
+
+#[test]
+fn a_container_deleted_in_the_foreground_takes_nothing_from_the_next_of_its_name() {
+    let bundle = Bundle::sh("touch /started; sleep 60");
+    let mut command = bundle.oci(&["run", &bundle.id]);
+    let mut first = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let started = bundle.rootfs().join("started");
+    eventually("it runs", || started.exists());
+    // It cannot see the end of its container before the next one is there.
+    let pid = rustix::process::Pid::from_child(&first);
+    rustix::process::kill_process(pid, rustix::process::Signal::STOP).unwrap();
+    bundle.must(&["delete", "--force", &bundle.id]);
+    bundle.create();
+    rustix::process::kill_process(pid, rustix::process::Signal::CONT).unwrap();
+    assert_eq!(first.wait().unwrap().code(), Some(137));
+    assert_eq!(bundle.status(), "created");
+}
+
+#[test]
+fn all_who_delete_a_container_at_the_same_time_succeed() {
+    let mut bundle = Bundle::sh("true");
+    bundle.spec["hooks"] = json!({"poststop": [{"path": "/bin/sh", "args": ["sh", "-c", "sleep 0.2"]}]});
+    bundle.create();
+    let delete = || bundle.bare(&["delete", "--force", &bundle.id]).spawn().unwrap();
+    for mut child in [delete(), delete(), delete()] {
+        assert!(child.wait().unwrap().success());
+    }
+    assert!(!bundle.state_dir().exists());
+}
+
+#[test]
 fn a_runtime_killed_while_it_creates_leaves_no_process_that_nobody_knows_of() {
     // Without a cgroup nothing but the state leads to the container's process.
     for step in 0..30 {

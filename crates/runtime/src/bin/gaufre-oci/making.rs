@@ -46,7 +46,7 @@ impl Making {
         // Done already, as a rule, where the program begins.
         run_sealed()?;
         let preserved = Preserved::take(args)?;
-        let state_dir = global.state_dir(args)?;
+        let mut state_dir = global.state_dir(args)?;
         let bundle = args.value("bundle").unwrap_or(".");
         let bundle = fs::canonicalize(bundle).map_err(|error| format!("the bundle {bundle}: {error}"))?;
         let (mut spec, config) = gaufre_runtime::spec::read(&bundle.join("config.json"))?;
@@ -72,7 +72,7 @@ impl Making {
         self,
         socket: Option<BorrowedFd<'_>>,
     ) -> Result<(StateDir, Created, Option<OwnedFd>), Failure> {
-        let Self { state_dir, mut state, spec, preserved, console, options, pid_file } = self;
+        let Self { mut state_dir, mut state, spec, preserved, console, options, pid_file } = self;
         let (id, bundle) = (state.id.clone(), state.bundle.clone());
         let request = CreateRequest {
             id: &id,
@@ -99,6 +99,7 @@ impl Making {
         let finish = || {
             let process = Some(state::Process::of(created.pid())?);
             state_dir.store(&State { maker: None, process, ..state })?;
+            state_dir.settle();
             let master = console.deliver(created.console_master())?;
             write_pid_file(pid_file.as_deref(), created.pid())?;
             Ok(master)
