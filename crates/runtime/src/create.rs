@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use oci_spec::runtime::{LinuxResources, Spec};
+use oci_spec::runtime::{LinuxNamespaceType, LinuxResources, Spec};
 use rustix::process::Pid;
 
 use crate::birth::{self, Fork};
@@ -11,6 +11,7 @@ use crate::cgroup::{Cgroup, CgroupError, CgroupManager};
 use crate::gate::{self, Message};
 use crate::hooks::{HookError, Hooks, Stage};
 use crate::init::{self, InitPlan};
+use crate::namespaces::in_first_user_namespace;
 use crate::net_devices::Moved;
 use crate::parts::Parts;
 use crate::process::plan::{ProcessError, ProcessPlan};
@@ -126,12 +127,14 @@ pub fn create_noting(
     let mut parts = Parts::prepare(request.spec, request.bundle, request.stdio, request.rootfs, &hooks)?;
     parts.process.new_keyring = !request.options.no_new_keyring;
     connect_agent(&mut parts.process, request.id, request.spec, request.bundle)?;
-    let linux = request.spec.linux().as_ref();
+    let resources = request.spec.linux().as_ref().and_then(|linux| linux.resources().as_ref());
+    let on_host = !parts.namespaces.has(LinuxNamespaceType::User) && in_first_user_namespace();
+    cgroup.refuse_without_control(resources, on_host && parts.process.capabilities.makes_device_nodes())?;
     if cgroup.exists() && !cgroup.procs()?.is_empty() {
         return Err(StepError::rule(format!("the cgroup {} is in use", cgroup.name().display())).into());
     }
     note(&cgroup).map_err(CreateError::Noted)?;
-    cgroup.create_before_devices(linux.and_then(|linux| linux.resources().as_ref()))?;
+    cgroup.create_before_devices(resources)?;
     let ends =
         Ends { stdio: request.stdio, preserve_fds: request.preserve_fds, start_socket: request.start_socket };
     let mut hooks_ran = false;

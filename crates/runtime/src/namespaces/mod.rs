@@ -1,6 +1,7 @@
 //! The sandbox's namespaces: new ones by clone3, existing ones by setns on descriptors opened beforehand.
 
 mod born;
+mod first;
 pub(crate) mod id_map;
 mod id_view;
 mod open;
@@ -14,6 +15,7 @@ use rustix::io::Errno;
 use rustix::thread::{LinkNameSpaceType, ThreadNameSpaceType, move_into_link_name_space};
 
 pub(crate) use born::{BornInto, Target};
+pub(crate) use first::in_first_user_namespace;
 pub(crate) use id_map::IdMaps;
 pub(crate) use id_view::IdView;
 pub(crate) use time::TimePlan;

@@ -65,6 +65,12 @@ impl CapabilityPlan {
         plan
     }
 
+    /// Whether the process, or what it executes, may make device nodes.
+    pub(crate) fn makes_device_nodes(&self) -> bool {
+        let all = self.bounding | self.effective | self.inheritable | self.permitted | self.ambient;
+        CapabilitySet::from_bits_retain(all).contains(CapabilitySet::MKNOD)
+    }
+
     /// Removes what is not in the bounding set from it. Needs `CAP_SETPCAP`, so it comes first.
     pub(crate) fn drop_bounding(&self) -> Result<(), StepError> {
         for (capability, number) in ALL {

@@ -113,6 +113,23 @@ fn a_container_runs_without_pivot_and_without_a_cgroup() {
 }
 
 #[test]
+fn device_rules_that_nobody_would_see_to_are_refused_to_who_may_make_devices() {
+    let rules = json!([{"allow": false, "access": "rwm"}]);
+    let script = "mknod /tmp/k c 10 232 && : < /tmp/k && echo opened";
+    let mut bundle = Bundle::sh(script).with("/linux/resources", json!({"devices": rules}));
+    let words = ["--cgroup-manager", "disabled", "run", &bundle.id.clone()];
+    // Without the capability there is nothing to see to: podman's containers without cgroups have such rules.
+    let outcome = bundle.try_in_bundle(&words);
+    assert!(outcome.code != 0 && outcome.stderr.contains("mknod"), "{outcome:?}");
+    for set in ["bounding", "effective", "permitted"] {
+        bundle.spec["process"]["capabilities"][set] = json!(["CAP_MKNOD"]);
+    }
+    let outcome = bundle.try_in_bundle(&words);
+    assert!(outcome.code == 1 && outcome.stderr.contains("linux.resources.devices"), "{outcome:?}");
+    assert!(!bundle.state_dir().exists());
+}
+
+#[test]
 fn a_state_below_a_long_path_works() {
     let bundle = Bundle::sh("sleep 60");
     let root = bundle.dir.path().join("a-long-name-".repeat(8));
