@@ -226,3 +226,31 @@ fn what_only_a_new_tmpfs_has_is_left_out_of_a_bind_mount_with_a_warning() {
     let error = Bundle::sh("true").mount(mount("subvol=x")).failure();
     assert!(error.contains("the bind mount at /x has no option subvol"), "{error}");
 }
+
+#[test]
+fn a_mount_at_a_link_to_nothing_is_where_the_link_leads() {
+    let bundle = Bundle::sh("cat /run/secrets/x/token /run/resolve/conf /late/deep/token; ls -d /late/deep");
+    let rootfs = bundle.rootfs();
+    std::fs::create_dir_all(rootfs.join("real/var")).unwrap();
+    // As images have /var/run; the way back from it is that of the directory, not of the name.
+    symlink("/real/var", rootfs.join("var")).unwrap();
+    symlink("../../run", rootfs.join("real/var/run")).unwrap();
+    symlink("../run/resolve/conf", rootfs.join("etc/conf")).unwrap();
+    symlink("../../../../../late", rootfs.join("etc/out")).unwrap();
+    let data = bundle.dir.path().join("data");
+    std::fs::create_dir(&data).unwrap();
+    std::fs::write(data.join("token"), "token\n").unwrap();
+    let bind = |from: &str, to: &str| json!({"destination": to, "source": from, "options": ["bind"]});
+    let data = data.to_str().unwrap();
+    let bundle = bundle
+        .mount(bind(data, "/var/run/secrets/x"))
+        .mount(bind(&format!("{data}/token"), "/etc/conf"))
+        .mount(bind(data, "/etc/out/deep"));
+    assert_eq!(bundle.stdout(), "token\ntoken\ntoken\n/late/deep\n");
+    assert!(rootfs.join("run/secrets/x").is_dir() && !rootfs.join("real/run").exists());
+
+    let bundle = Bundle::sh("true").mount(bind(data, "/etc/circle/x"));
+    symlink("circle", bundle.rootfs().join("etc/circle")).unwrap();
+    let error = bundle.failure();
+    assert!(error.contains("/etc/circle/x"), "{error}");
+}
