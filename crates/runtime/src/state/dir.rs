@@ -187,9 +187,10 @@ impl StateDir {
             (None, Some(maker)) if maker.is_alive() => Status::Creating,
             (None, _) => Status::Stopped,
             (Some(process), _) if !process.is_alive() => Status::Stopped,
-            (Some(_), _) if self.waits_for_start() => Status::Created,
-            // A group that cannot be read has nobody stopped in it.
+            // Also one that waits to be started: a start would wait for somebody to resume it. A group that cannot be
+            // read has nobody stopped in it.
             (Some(_), _) if state.cgroup.is_frozen().unwrap_or(false) => Status::Paused,
+            (Some(_), _) if self.waits_for_start() => Status::Created,
             (Some(_), _) => Status::Running,
         }
     }
