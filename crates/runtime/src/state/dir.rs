@@ -246,7 +246,9 @@ impl StateDir {
     pub fn hooks(&self, state: &State) -> Result<Option<Hooks>, StateError> {
         let text = read_bounded(&self.dir.join("config.json"))
             .map_err(|source| self.failed("config.json", source))?;
-        if !text.split(|byte| *byte == b'"').any(|word| word == b"hooks") {
+        // With a backslash among them, letters may spell it otherwise.
+        let may_be_spelt = |word: &[u8]| word == b"hooks" || word.contains(&b'\\');
+        if !text.split(|byte| *byte == b'"').any(may_be_spelt) {
             return Ok(None);
         }
         let spec =
