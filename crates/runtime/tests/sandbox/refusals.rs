@@ -50,6 +50,18 @@ fn a_mount_over_the_root_itself_is_refused() {
 }
 
 #[test]
+fn the_root_as_a_masked_or_read_only_path_is_refused() {
+    for field in ["maskedPaths", "readonlyPaths"] {
+        for path in ["/", "/tmp/..", "/self"] {
+            let bundle = Bundle::sh("true").with(&format!("/linux/{field}"), json!([path]));
+            std::os::unix::fs::symlink("/", bundle.rootfs().join("self")).unwrap();
+            let error = bundle.failure();
+            assert!(error.contains(&format!("{path} is the container's root")), "{field}: {error}");
+        }
+    }
+}
+
+#[test]
 fn a_mount_over_a_part_of_procfs_or_sysfs_is_refused_also_where_the_image_leads_it_there() {
     for (destination, source) in [
         ("/proc", "dir"),
