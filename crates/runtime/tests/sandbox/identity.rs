@@ -168,3 +168,15 @@ fn the_environment_is_exactly_the_asked_one() {
         .with("/process/env", json!(["PATH=/bin", "A=b c"]));
     assert_eq!(bundle.stdout(), "PATH=/bin\nA=b c\n");
 }
+
+#[test]
+fn a_small_limit_on_descriptors_is_the_workload_s_alone() {
+    for limit in [8, 16] {
+        let limits = json!([{"type": "RLIMIT_NOFILE", "soft": limit, "hard": limit}]);
+        let bundle = Bundle::sh("ulimit -n; ulimit -Hn").with("/process/rlimits", limits);
+        assert_eq!(bundle.stdout(), format!("{limit}\n{limit}\n"));
+        let bundle = bundle.with("/process/args", json!(["sleep", "60"]));
+        bundle.start();
+        assert_eq!(bundle.exec("ulimit -n").stdout, format!("{limit}\n"));
+    }
+}
