@@ -88,7 +88,10 @@ impl MountPlan {
                     MountSource::Bind(BindSource::open(source)?)
                 }
             }
-            "cgroup" | "cgroup2" => MountSource::Cgroups,
+            "cgroup" | "cgroup2" => {
+                refuse_for_cgroups(&options, ids.is_some(), &destination)?;
+                MountSource::Cgroups
+            }
             "" => return Err(StepError::rule(format!("the mount at {name} has no type"))),
             kind => {
                 options.data.extend(shared.label.and_then(|label| mount_context(kind, label)));
@@ -138,6 +141,18 @@ fn drop_options_of_new(options: &mut MountOptions, destination: &Path) -> Result
         tracing::warn!(
             "the option {key} of the bind mount at {name} is left out: it is for a new file system"
         );
+    }
+    Ok(())
+}
+
+/// The hierarchies are the host's: their options and ids are not the container's to choose.
+fn refuse_for_cgroups(options: &MountOptions, mapped: bool, destination: &Path) -> Result<(), StepError> {
+    let name = destination.display();
+    if let Some((key, _)) = options.data.first() {
+        return Err(StepError::rule(format!("the mount of the cgroups at {name} has no option {key}")));
+    }
+    if mapped {
+        return Err(StepError::rule(format!("the mount of the cgroups at {name} cannot have mapped ids")));
     }
     Ok(())
 }

@@ -254,3 +254,27 @@ fn a_mount_at_a_link_to_nothing_is_where_the_link_leads() {
     let error = bundle.failure();
     assert!(error.contains("/etc/circle/x"), "{error}");
 }
+
+#[test]
+fn options_of_a_cgroup_mount_are_honoured_or_refused() {
+    let mount = |options: &[&str]| {
+        let mut bundle = Bundle::sh("grep ' /sys/fs/cgroup' /proc/self/mountinfo");
+        let mounts = bundle.spec["mounts"].as_array_mut().unwrap();
+        mounts.retain(|mount| mount["destination"] != "/sys/fs/cgroup");
+        let options = [&["nosuid", "noexec", "nodev"], options].concat();
+        bundle.mount(json!({"destination": "/sys/fs/cgroup", "type": "cgroup", "options": options}))
+    };
+    let error = mount(&["bogus=1"]).failure();
+    assert!(error.contains("bogus") && error.contains("/sys/fs/cgroup"), "{error}");
+    let ids = json!([{"containerID": 0, "hostID": 0, "size": 1000}]);
+    let mut mapped = mount(&[]);
+    let last = mapped.spec["mounts"].as_array_mut().unwrap().last_mut().unwrap();
+    last["uidMappings"] = ids.clone();
+    last["gidMappings"] = ids;
+    let error = mapped.failure();
+    assert!(error.contains("mapped ids"), "{error}");
+    let out = mount(&["rshared"]).stdout();
+    assert!(!out.is_empty() && out.lines().all(|line| line.contains(" shared:")), "{out}");
+    let out = mount(&["rprivate"]).stdout();
+    assert!(!out.is_empty() && !out.contains(" shared:"), "{out}");
+}
