@@ -278,3 +278,18 @@ fn options_of_a_cgroup_mount_are_honoured_or_refused() {
     let out = mount(&["rprivate"]).stdout();
     assert!(!out.is_empty() && !out.contains(" shared:"), "{out}");
 }
+
+#[test]
+fn a_mount_with_a_long_option_is_like_any_other() {
+    let mode = format!("mode={}755", "0".repeat(300));
+    let tmpfs = json!({"destination": "/etc/data", "type": "tmpfs", "source": "tmpfs",
+        "options": [mode, "ro", "noatime", "nosuid", "tmpcopyup"]});
+    let below = json!({"destination": "/etc/data/below", "type": "tmpfs", "source": "tmpfs"});
+    let script = "cat /etc/data/file; ls -d /etc/data/below; touch /etc/data/x || touch /etc/data/below/x && \
+        grep -c ' /etc/data ro,nosuid,noatime ' /proc/self/mountinfo; grep -c ' /proc' /proc/self/mountinfo";
+    let bundle = Bundle::sh(script).mount(tmpfs).mount(below);
+    let without = Bundle::sh("grep -c ' /proc' /proc/self/mountinfo").stdout();
+    fs::create_dir(bundle.rootfs().join("etc/data")).unwrap();
+    fs::write(bundle.rootfs().join("etc/data/file"), "copied\n").unwrap();
+    assert_eq!(bundle.stdout(), format!("copied\n/etc/data/below\n1\n{without}"));
+}
