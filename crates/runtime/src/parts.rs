@@ -130,5 +130,10 @@ fn check_names(spec: &Spec, namespaces: &NamespacePlan) -> Result<(), StepError>
     if named && !namespaces.has(LinuxNamespaceType::Uts) {
         return Err(StepError::rule("hostname needs a uts namespace: it would be the host's"));
     }
+    for (field, name) in [("hostname", spec.hostname()), ("domainname", spec.domainname())] {
+        if name.as_ref().is_some_and(|name| name.contains('\0')) {
+            return Err(StepError::rule(format!("{field} contains a null byte")));
+        }
+    }
     Ok(())
 }

@@ -22,6 +22,9 @@ fn fields_that_are_not_honoured_are_named() {
         ("/process/args", json!([]), "process.args"),
         ("/process/env", json!(["novalue"]), "process.env"),
         ("/process/oomScoreAdj", json!(5000), "process.oomScoreAdj"),
+        ("/process/user/umask", json!(u32::MAX), "process.user.umask"),
+        ("/hostname", json!("a\0b"), "hostname contains"),
+        ("/domainname", json!("a\0b"), "domainname contains"),
         ("/ociVersion", json!("3.0"), "ociVersion"),
     ] {
         let error = Bundle::sh("true").with(pointer, value).failure();
