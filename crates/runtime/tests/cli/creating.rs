@@ -89,6 +89,20 @@ fn the_pid_file_names_the_first_process() {
 }
 
 #[test]
+fn the_pid_file_needs_no_second_name_and_replaces_an_older_one() {
+    let bundle = Bundle::sh("sleep 60");
+    let dir = bundle.dir.path().join("pids");
+    fs::create_dir_all(dir.join("pid.new")).unwrap();
+    let file = dir.join("pid");
+    fs::write(&file, "1234567890123").unwrap();
+    let words = ["run", "--detach", "--pid-file", file.to_str().unwrap(), &bundle.id];
+    let mut command = bundle.oci(&words);
+    assert!(command.stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap().success());
+    assert_eq!(fs::read_to_string(file).unwrap(), bundle.pid().to_string());
+    assert_eq!(fs::read_dir(dir).unwrap().count(), 2);
+}
+
+#[test]
 fn what_is_kept_is_not_deleted() {
     let bundle = Bundle::sh("exit 3");
     assert_eq!(bundle.try_in_bundle(&["run", "--keep", &bundle.id]).code, 3);

@@ -8,13 +8,13 @@ use gaufre_runtime::cgroup::Cgroup;
 use gaufre_runtime::state::{self, State, StateDir};
 use gaufre_runtime::{CreateOptions, CreateRequest, Created, Rootfs, create_noting, run_sealed};
 use oci_spec::runtime::{Process, Spec};
-use rustix::process::Pid;
 
 use crate::args::{Args, Known, flag, value};
 use crate::command::Failure;
 use crate::console::{CONSOLE_SOCKET, Console};
 use crate::fds::{PRESERVE_FDS, Preserved};
 use crate::global::Global;
+use crate::pid_file::write_pid_file;
 
 pub(crate) const PID_FILE: Known = value("pid-file", "", "PATH", "write the process's id there");
 
@@ -128,13 +128,4 @@ fn first_state(id: &str, bundle: &Path, spec: &Spec) -> Result<State, Failure> {
         maker: Some(state::Process::of(rustix::process::getpid())?),
         process: None,
     })
-}
-
-/// Writes the process's id, whole or not at all.
-pub(crate) fn write_pid_file(path: Option<&Path>, pid: Pid) -> Result<(), Failure> {
-    let Some(path) = path else { return Ok(()) };
-    let mut new = path.as_os_str().to_owned();
-    new.push(".new");
-    let written = fs::write(&new, pid.as_raw_nonzero().to_string()).and_then(|()| fs::rename(&new, path));
-    Ok(written.map_err(|error| format!("the pid file {}: {error}", path.display()))?)
 }
