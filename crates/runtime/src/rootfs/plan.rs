@@ -68,10 +68,7 @@ impl MountPlan {
     pub(crate) fn new(mount: &Mount, shared: &mut Preparation<'_>) -> Result<Self, StepError> {
         let destination = mount.destination().clone();
         let name = destination.display();
-        let words = mount.options().iter().flatten().map(String::as_str);
-        let mut options = parse(words).map_err(|word| {
-            StepError::rule(format!("the option {word} of the mount at {name} is not supported"))
-        })?;
+        let mut options = options_of(mount)?;
         let kind = mount.typ().as_deref().unwrap_or_default();
         let ids = mapped_ids(mount, &mut options, shared)?;
         let source = match kind {
@@ -106,6 +103,13 @@ impl MountPlan {
         Ok(Self { destination, source, options, ids })
     }
 
+    /// Checks what shows without opening a source.
+    pub(crate) fn check(mount: &Mount) -> Result<(), StepError> {
+        let owner = format!("the mount at {}", mount.destination().display());
+        IdMaps::new(&owner, mount.uid_mappings().as_deref(), mount.gid_mappings().as_deref())?;
+        options_of(mount).map(drop)
+    }
+
     /// Opens a source that was left for the sandbox's process; gives its clone, which no one else makes.
     pub(crate) fn open_own(&mut self) -> Result<Option<OwnedFd>, StepError> {
         let MountSource::BindLater(path) = &self.source else { return Ok(None) };
@@ -127,6 +131,14 @@ impl MountPlan {
         let special = ["/proc", "/sys", "/dev"].iter().any(|path| self.destination == Path::new(path));
         if kernel_fs || special { Links::Refused } else { Links::Within }
     }
+}
+
+fn options_of(mount: &Mount) -> Result<MountOptions, StepError> {
+    let words = mount.options().iter().flatten().map(String::as_str);
+    parse(words).map_err(|word| {
+        let name = mount.destination().display();
+        StepError::rule(format!("the option {word} of the mount at {name} is not supported"))
+    })
 }
 
 /// A bind mount shows what is there, as big as it is. What tmpfs(5) knows is left out with a warning, as the kernel
