@@ -129,7 +129,9 @@ pub fn create_noting(
     connect_agent(&mut parts.process, request.id, request.spec, request.bundle)?;
     let resources = request.spec.linux().as_ref().and_then(|linux| linux.resources().as_ref());
     let on_host = !parts.namespaces.has(LinuxNamespaceType::User) && in_first_user_namespace();
-    cgroup.refuse_without_control(resources, on_host && parts.process.capabilities.makes_device_nodes())?;
+    if on_host && cgroup.leaves_devices_open(resources) {
+        parts.process.capabilities.give_up_device_nodes();
+    }
     if cgroup.exists() && !cgroup.procs()?.is_empty() {
         return Err(StepError::rule(format!("the cgroup {} is in use", cgroup.name().display())).into());
     }

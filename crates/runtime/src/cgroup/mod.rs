@@ -209,7 +209,7 @@ impl Cgroup {
     fn apply_limits(&self, resources: &LinuxResources, replace: bool) -> Result<(), CgroupError> {
         let mut settings = if self.is_v2() { v2::settings(resources)? } else { v1::settings(resources)? };
         if self.dirs().next().is_none() {
-            // Without a group there is no control of devices. Who needs it is refused: `refuse_without_control`.
+            // Without a group there is no control of devices. What could make nodes may not: `leaves_devices_open`.
             settings.retain(|setting| setting.controller != "devices");
         }
         if let (true, Some(dir), Some(memory)) = (self.is_v2(), &self.unified, resources.memory()) {
@@ -218,24 +218,10 @@ impl Cgroup {
         setting::write_all(self, &settings, replace)
     }
 
-    /// Refuses rules for devices that nobody would see to: without a group, what may make device nodes opens any device.
-    pub(crate) fn refuse_without_control(
-        &self,
-        resources: Option<&LinuxResources>,
-        makes_nodes: bool,
-    ) -> Result<(), CgroupError> {
+    /// Whether nobody sees to rules that keep devices from the sandbox: it has no group.
+    pub(crate) fn leaves_devices_open(&self, resources: Option<&LinuxResources>) -> bool {
         let rules = resources.and_then(|resources| resources.devices().as_deref()).unwrap_or_default();
-        let denies = rules.iter().any(|rule| !rule.allow());
-        if !denies || self.dirs().next().is_some() {
-            return Ok(());
-        }
-        if makes_nodes {
-            let reason =
-                "the container has no cgroup, and with CAP_MKNOD it could open every device of the host";
-            return Err(CgroupError::Unsupported { field: "linux.resources.devices".to_owned(), reason });
-        }
-        tracing::warn!("linux.resources.devices is left out: the container has no cgroup");
-        Ok(())
+        self.dirs().next().is_none() && rules.iter().any(|rule| !rule.allow())
     }
 
     /// The device rules on v2; v1 has them among the limits.

@@ -65,10 +65,26 @@ impl CapabilityPlan {
         plan
     }
 
-    /// Whether the process, or what it executes, may make device nodes.
-    pub(crate) fn makes_device_nodes(&self) -> bool {
-        let all = self.bounding | self.effective | self.inheritable | self.permitted | self.ambient;
-        CapabilitySet::from_bits_retain(all).contains(CapabilitySet::MKNOD)
+    /// Leaves out `CAP_MKNOD`: where nobody sees to the device rules, whoever can make a node can open any device.
+    pub(crate) fn give_up_device_nodes(&mut self) {
+        let keep = !CapabilitySet::MKNOD.bits();
+        let sets = [
+            &mut self.bounding,
+            &mut self.effective,
+            &mut self.inheritable,
+            &mut self.permitted,
+            &mut self.ambient,
+        ];
+        let mut had_it = false;
+        for set in sets {
+            had_it |= *set & !keep != 0;
+            *set &= keep;
+        }
+        if had_it {
+            tracing::warn!(
+                "CAP_MKNOD is left out: linux.resources.devices cannot be honoured without a cgroup"
+            );
+        }
     }
 
     /// Removes what is not in the bounding set from it. Needs `CAP_SETPCAP`, so it comes first.

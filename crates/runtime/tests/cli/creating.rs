@@ -127,20 +127,25 @@ fn a_container_runs_without_pivot_and_without_a_cgroup() {
 }
 
 #[test]
-fn device_rules_that_nobody_would_see_to_are_refused_to_who_may_make_devices() {
+fn where_nobody_sees_to_the_device_rules_no_device_can_be_made() {
     let rules = json!([{"allow": false, "access": "rwm"}]);
-    let script = "mknod /tmp/k c 10 232 && : < /tmp/k && echo opened";
+    let script =
+        "mknod /tmp/k c 10 232 && : < /tmp/k && echo opened; grep CapBnd /proc/self/status; sleep 60";
     let mut bundle = Bundle::sh(script).with("/linux/resources", json!({"devices": rules}));
-    let words = ["--cgroup-manager", "disabled", "run", &bundle.id.clone()];
-    // Without the capability there is nothing to see to: podman's containers without cgroups have such rules.
-    let outcome = bundle.try_in_bundle(&words);
-    assert!(outcome.code != 0 && outcome.stderr.contains("mknod"), "{outcome:?}");
     for set in ["bounding", "effective", "permitted"] {
-        bundle.spec["process"]["capabilities"][set] = json!(["CAP_MKNOD"]);
+        // As podman's containers without cgroups have them.
+        bundle.spec["process"]["capabilities"][set] = json!(["CAP_MKNOD", "CAP_CHOWN"]);
     }
-    let outcome = bundle.try_in_bundle(&words);
-    assert!(outcome.code == 1 && outcome.stderr.contains("linux.resources.devices"), "{outcome:?}");
-    assert!(!bundle.state_dir().exists());
+    let log = fs::File::create(bundle.dir.path().join("log")).unwrap();
+    let mut command = bundle.oci(&["--cgroup-manager", "disabled", "run", "-d", &bundle.id]);
+    assert!(command.stdout(log.try_clone().unwrap()).stderr(log).status().unwrap().success());
+    let said = || fs::read_to_string(bundle.dir.path().join("log")).unwrap();
+    eventually("it has tried", || said().contains("CapBnd"));
+    assert!(said().contains("mknod: ") && !said().contains("opened"), "{}", said());
+    assert!(said().contains("CapBnd:\t0000000000000001"), "{}", said());
+    assert!(said().contains("CAP_MKNOD is left out"), "{}", said());
+    let outcome = bundle.exec("mknod /tmp/k c 10 232");
+    assert!(outcome.code != 0 && outcome.stderr.contains("mknod: "), "{outcome:?}");
 }
 
 #[test]
