@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use oci_spec::runtime::{LinuxResources, Spec};
+use oci_spec::runtime::{LinuxNamespaceType, LinuxResources, Spec};
 use rustix::process::Pid;
 
 use crate::birth::{self, Fork};
@@ -11,6 +11,7 @@ use crate::cgroup::{Cgroup, CgroupError, CgroupManager};
 use crate::gate::{self, Message};
 use crate::hooks::{HookError, Hooks, Stage};
 use crate::init::{self, InitPlan};
+use crate::namespaces::in_first_user_namespace;
 use crate::net_devices::Moved;
 use crate::parts::Parts;
 use crate::process::plan::{ProcessError, ProcessPlan};
@@ -84,6 +85,9 @@ pub enum CreateError {
     /// The cgroup could not be made.
     #[error(transparent)]
     Cgroup(#[from] CgroupError),
+    /// The caller could not note the cgroup down.
+    #[error("the container's cgroup could not be noted down")]
+    Noted(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// A hook failed.
     #[error(transparent)]
     Hook(#[from] HookError),
@@ -101,6 +105,19 @@ pub enum CreateError {
 /// # Errors
 /// See [`CreateError`]. A failure leaves no process, cgroup or mount behind.
 pub fn create(request: CreateRequest<'_>) -> Result<Created, CreateError> {
+    create_noting(request, |_| Ok(()))
+}
+
+/// As [`create`], for a caller that notes down what is made, lest something of it outlive a killed runtime: `note` gets
+/// the cgroup when it is known to be nobody else's, just before it is made. Until then nothing must be deleted by its
+/// name.
+///
+/// # Errors
+/// See [`CreateError`], [`CreateError::Noted`] included.
+pub fn create_noting(
+    request: CreateRequest<'_>,
+    note: impl FnOnce(&Cgroup) -> Result<(), Box<dyn std::error::Error + Send + Sync>>,
+) -> Result<Created, CreateError> {
     if !crate::threads::is_single() {
         return Err(CreateError::Threads);
     }
@@ -110,11 +127,16 @@ pub fn create(request: CreateRequest<'_>) -> Result<Created, CreateError> {
     let mut parts = Parts::prepare(request.spec, request.bundle, request.stdio, request.rootfs, &hooks)?;
     parts.process.new_keyring = !request.options.no_new_keyring;
     connect_agent(&mut parts.process, request.id, request.spec, request.bundle)?;
-    let linux = request.spec.linux().as_ref();
+    let resources = request.spec.linux().as_ref().and_then(|linux| linux.resources().as_ref());
+    let on_host = !parts.namespaces.has(LinuxNamespaceType::User) && in_first_user_namespace();
+    if on_host && cgroup.leaves_devices_open(resources) {
+        parts.process.capabilities.give_up_device_nodes();
+    }
     if cgroup.exists() && !cgroup.procs()?.is_empty() {
         return Err(StepError::rule(format!("the cgroup {} is in use", cgroup.name().display())).into());
     }
-    cgroup.create_before_devices(linux.and_then(|linux| linux.resources().as_ref()))?;
+    note(&cgroup).map_err(CreateError::Noted)?;
+    cgroup.create_before_devices(resources)?;
     let ends =
         Ends { stdio: request.stdio, preserve_fds: request.preserve_fds, start_socket: request.start_socket };
     let mut hooks_ran = false;

@@ -6,11 +6,13 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use oci_spec::runtime::{LinuxPersonality, LinuxSeccomp, Process, Spec};
 use rustix::process::Pid;
+use rustix::thread::ThreadNameSpaceType;
 
 use crate::cgroup::{Cgroup, CgroupError};
 use crate::create::check_terminal;
 use crate::gate::{self, Message};
 use crate::landlock::LandlockPlan;
+use crate::namespaces::in_first_user_namespace;
 use crate::process::memory_policy::MemoryPolicyPlan;
 use crate::process::plan::{ProcessError, ProcessPlan};
 use crate::process::stdio::Stdio;
@@ -155,6 +157,10 @@ pub fn prepare_exec(request: ExecRequest<'_>) -> Result<ExecCreated, ExecError> 
     process.memory_policy = policy.map(MemoryPolicyPlan::new).transpose()?;
     process.landlock = LandlockPlan::of(landlock.map(String::as_str), request.process)?;
     let kinds = inside::namespaces_of(request.pid)?;
+    let on_host = !kinds.contains(ThreadNameSpaceType::USER) && in_first_user_namespace();
+    if on_host && request.cgroup.leaves_devices_open(linux.and_then(|linux| linux.resources().as_ref())) {
+        process.capabilities.give_up_device_nodes();
+    }
     let inside = Inside {
         process: &process,
         pidfd: request.pidfd,

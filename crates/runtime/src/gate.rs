@@ -3,7 +3,9 @@
 //! Channel design: a pair of connected SEQPACKET sockets, one message per packet. Init reports `Ready` (with the
 //! console's master as ancillary data where there is one) or `Failed`, then waits for `Go`. In a new user namespace it
 //! waits for a first `Go`, until its IDs are mapped; at the first bind mount it says `WantsClones` and gets `Clones`;
-//! where hooks run, it says `Paused` and waits for another `Go`. After the last `Go` it executes the workload: its end is close-on-exec, so the end of the stream means success and `Failed` the reason why not.
+//! where hooks run, it says `Paused` and waits for another `Go`. After the last `Go` it says `Executing` and executes the
+//! workload: its end is close-on-exec, so the end of the stream means success then, and `Failed` the reason why not.
+//! Without `Executing` it means that the process died, or that another start came first.
 //! A process that dies closes its end, hence no reader can wait for ever. A runtime that ends between create and
 //! start hands init a listening socket instead, on which the later `start` connects and then speaks the same words. A
 //! process that is executed in a sandbox says `Filter` where an agent has to get its filter's descriptor.
@@ -30,6 +32,7 @@ const BORN: u8 = b'B';
 const WANTS_CLONES: u8 = b'W';
 const CLONES: u8 = b'C';
 const FILTER: u8 = b'S';
+const EXECUTING: u8 = b'X';
 
 /// How many descriptors one message may carry.
 pub(crate) const FDS_IN_MESSAGE: usize = 32;
@@ -53,6 +56,8 @@ pub(crate) enum Message {
     Clones(Vec<OwnedFd>),
     /// The process has put itself under a filter, whose notifications come on this descriptor.
     Filter(OwnedFd),
+    /// The process is about to execute the workload: from here on, the end without a word is success.
+    Executing,
     /// The other side closed its end: it executed the workload, or died.
     End,
 }
@@ -91,6 +96,11 @@ pub(crate) fn send_clones(channel: BorrowedFd<'_>, trees: &[OwnedFd]) -> rustix:
 /// Hands over the descriptor of a filter's notifications.
 pub(crate) fn send_filter(channel: BorrowedFd<'_>, filter: BorrowedFd<'_>) -> rustix::io::Result<()> {
     send(channel, &[FILTER], &[filter])
+}
+
+/// Says that nothing is left but to put the filter in force and to execute.
+pub(crate) fn send_executing(channel: BorrowedFd<'_>) -> rustix::io::Result<()> {
+    send(channel, &[EXECUTING], &[])
 }
 
 /// Lets init go on.
@@ -141,6 +151,7 @@ pub(crate) fn receive(channel: BorrowedFd<'_>) -> rustix::io::Result<Message> {
     Ok(match bytes.get(..len) {
         Some([READY, ..]) => Message::Ready(fds.pop()),
         Some([GO, ..]) => Message::Go,
+        Some([EXECUTING, ..]) => Message::Executing,
         Some([PAUSED, ..]) => Message::Paused,
         Some([WANTS_CLONES, ..]) => Message::WantsClones,
         Some([CLONES, ..]) => Message::Clones(fds),

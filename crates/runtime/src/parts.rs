@@ -116,7 +116,11 @@ fn make_place(place: Option<PathBuf>) -> Result<PathBuf, StepError> {
     Ok(place)
 }
 
-fn plan_process(spec: &Spec, linux: &Linux, process: &Process) -> Result<ProcessPlan, ProcessError> {
+pub(crate) fn plan_process(
+    spec: &Spec,
+    linux: &Linux,
+    process: &Process,
+) -> Result<ProcessPlan, ProcessError> {
     let mut plan = ProcessPlan::new(process, linux.seccomp().as_ref(), linux.personality().as_ref())?;
     let annotations = spec.annotations().as_ref();
     let landlock = annotations.and_then(|all| all.get(crate::landlock::ANNOTATION));
@@ -125,10 +129,15 @@ fn plan_process(spec: &Spec, linux: &Linux, process: &Process) -> Result<Process
     Ok(plan)
 }
 
-fn check_names(spec: &Spec, namespaces: &NamespacePlan) -> Result<(), StepError> {
+pub(crate) fn check_names(spec: &Spec, namespaces: &NamespacePlan) -> Result<(), StepError> {
     let named = spec.hostname().is_some() || spec.domainname().is_some();
     if named && !namespaces.has(LinuxNamespaceType::Uts) {
         return Err(StepError::rule("hostname needs a uts namespace: it would be the host's"));
+    }
+    for (field, name) in [("hostname", spec.hostname()), ("domainname", spec.domainname())] {
+        if name.as_ref().is_some_and(|name| name.contains('\0')) {
+            return Err(StepError::rule(format!("{field} contains a null byte")));
+        }
     }
     Ok(())
 }

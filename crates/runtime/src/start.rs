@@ -213,12 +213,15 @@ pub(crate) fn go_with(
 ) -> Result<(), StartError> {
     let not_waiting = |source: rustix::io::Errno| StartError::NotWaiting { source: source.into() };
     gate::send_go(channel).map_err(not_waiting)?;
+    let mut executing = false;
     loop {
         match gate::receive(channel).map_err(not_waiting)? {
+            Message::Executing => executing = true,
             Message::Failed(error) => return Err(StartError::of(error)),
             Message::Filter(filter) => hand_over(filter).map_err(StartError::of)?,
-            // The end: the workload is executed. If the process died instead, its exit status says so.
-            _ => return Ok(()),
+            // The end: the workload is executed. If the process died at that, its exit status says so.
+            _ if executing => return Ok(()),
+            _ => return Err(StartError::NotWaiting { source: std::io::ErrorKind::ConnectionReset.into() }),
         }
     }
 }

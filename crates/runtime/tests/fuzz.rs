@@ -207,7 +207,20 @@ fn configuration() -> Value {
     spec["process"]["execCPUAffinity"] = json!({"initial": "0-1", "final": "0"});
     spec["process"]["consoleSize"] = json!({"height": 24, "width": 80});
     spec["process"]["user"] = json!({"uid": 1, "gid": 2, "umask": 18, "additionalGids": [3, 4]});
-    spec["linux"]["uidMappings"] = json!([{"containerID": 0, "hostID": 1000, "size": 65_536}]);
+    let ids = json!([{"containerID": 0, "hostID": 1000, "size": 65_536}]);
+    spec["linux"]["uidMappings"] = ids.clone();
+    spec["linux"]["gidMappings"] = ids.clone();
+    let namespaces = spec["linux"]["namespaces"].as_array_mut().unwrap();
+    namespaces.extend([json!({"type": "user"}), json!({"type": "time"})]);
+    spec["mounts"]
+        .as_array_mut()
+        .unwrap()
+        .push(json!({"destination": "/data", "type": "bind", "source": "data",
+        "options": ["rbind", "rro", "idmap", "rslave"], "uidMappings": ids.clone(), "gidMappings": ids}));
+    spec["linux"]["netDevices"] = json!({"eth7": {"name": "eth0"}});
+    spec["linux"]["memoryPolicy"] = json!({"mode": "MPOL_BIND", "nodes": "0", "flags": []});
+    spec["linux"]["rootfsPropagation"] = json!("rslave");
+    spec["annotations"][gaufre_runtime::landlock::ANNOTATION] = json!("{}");
     spec["linux"]["sysctl"] = json!({"net.ipv4.ip_forward": "1"});
     spec["linux"]["timeOffsets"] = json!({"monotonic": {"secs": 5, "nanosecs": 7}});
     spec["linux"]["devices"] = json!([{"path": "/dev/fuse", "type": "c", "major": 10, "minor": 229}]);
@@ -232,6 +245,31 @@ fn state() -> Value {
         "id": "fuzzed", "bundle": "/bundle", "rootfs": "/bundle/rootfs", "created": "2026-01-01T00:00:00Z",
         "annotations": {"a": "b"}, "cgroup": cgroup, "maker": process, "process": process,
     })
+}
+
+#[test]
+fn whatever_is_planned_from_a_configuration_is_checked() {
+    let original = configuration();
+    for (pointer, value, word) in [
+        ("/hooks/createRuntime/0/path", json!("relative"), "hooks.createRuntime"),
+        ("/linux/sysctl", json!({"kernel.panic": "1"}), "kernel.panic"),
+        ("/linux/netDevices", json!({"a/b": {}}), "linux.netDevices"),
+        ("/linux/memoryPolicy/nodes", json!("x"), "linux.memoryPolicy"),
+        ("/linux/devices/0/major", json!(-5), "/dev/fuse"),
+        ("/linux/rootfsPropagation", json!("sideways"), "sideways"),
+        ("/mounts/0/options", json!(["copy-symlink"]), "copy-symlink"),
+        ("/linux/gidMappings", json!([]), "Mappings"),
+        (
+            "/annotations",
+            json!({gaufre_runtime::landlock::ANNOTATION: "?"}),
+            gaufre_runtime::landlock::ANNOTATION,
+        ),
+    ] {
+        let mut spec = original.clone();
+        *spec.pointer_mut(pointer).unwrap() = value;
+        let error = validate(&parse(spec.to_string().as_bytes()).unwrap()).unwrap_err().to_string();
+        assert!(error.contains(word), "{pointer}: {error}");
+    }
 }
 
 #[test]

@@ -9,6 +9,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
 use super::{CgroupError, devices};
+use crate::namespaces::in_first_user_namespace;
 use crate::sys::bpf::{Instruction, attach_device_program, device_programs, load_device_program};
 
 /// Our program's name, by which it is found again.
@@ -39,9 +40,7 @@ pub(super) fn attach(dir: &Path, rules: &[LinuxDeviceCgroup], replace: bool) -> 
 
 /// Whether the caller is another user than root, or root in a user namespace only.
 fn is_unprivileged() -> bool {
-    let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
-    let everybody: Vec<&str> = map.split_whitespace().collect();
-    !rustix::process::geteuid().is_root() || everybody != ["0", "0", "4294967295"]
+    !rustix::process::geteuid().is_root() || !in_first_user_namespace()
 }
 
 /// Whether the rules can be expressed.

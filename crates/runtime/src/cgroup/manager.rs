@@ -47,7 +47,7 @@ impl Cgroup {
     }
 
     /// No group: processes stay where their maker is.
-    pub(super) fn none() -> Self {
+    pub fn none() -> Self {
         Self { name: PathBuf::new(), unified: None, legacy: Vec::new(), scope: None }
     }
 

@@ -209,13 +209,19 @@ impl Cgroup {
     fn apply_limits(&self, resources: &LinuxResources, replace: bool) -> Result<(), CgroupError> {
         let mut settings = if self.is_v2() { v2::settings(resources)? } else { v1::settings(resources)? };
         if self.dirs().next().is_none() {
-            // Without a group there is no control of devices, nor need for it: who has none may make no device nodes.
+            // Without a group there is no control of devices. What could make nodes may not: `leaves_devices_open`.
             settings.retain(|setting| setting.controller != "devices");
         }
         if let (true, Some(dir), Some(memory)) = (self.is_v2(), &self.unified, resources.memory()) {
             v2::check_usage(dir, memory)?;
         }
         setting::write_all(self, &settings, replace)
+    }
+
+    /// Whether nobody sees to rules that keep devices from the sandbox: it has no group.
+    pub(crate) fn leaves_devices_open(&self, resources: Option<&LinuxResources>) -> bool {
+        let rules = resources.and_then(|resources| resources.devices().as_deref()).unwrap_or_default();
+        self.dirs().next().is_none() && rules.iter().any(|rule| !rule.allow())
     }
 
     /// The device rules on v2; v1 has them among the limits.

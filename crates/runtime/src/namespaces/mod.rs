@@ -1,19 +1,21 @@
 //! The sandbox's namespaces: new ones by clone3, existing ones by setns on descriptors opened beforehand.
 
 mod born;
+mod first;
 pub(crate) mod id_map;
 mod id_view;
 mod open;
 mod time;
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::{Linux, LinuxNamespaceType};
 use rustix::io::Errno;
 use rustix::thread::{LinkNameSpaceType, ThreadNameSpaceType, move_into_link_name_space};
 
 pub(crate) use born::{BornInto, Target};
+pub(crate) use first::in_first_user_namespace;
 pub(crate) use id_map::IdMaps;
 pub(crate) use id_view::IdView;
 pub(crate) use time::TimePlan;
@@ -35,7 +37,7 @@ pub(crate) struct NamespacePlan {
     pub(crate) pid: Option<OwnedFd>,
     /// Others to join.
     joined: Vec<Joined>,
-    /// Whether the host's own is used, by type, for rules that depend on it.
+    /// Which types it has of its own, new or joined, rather than the runtime's.
     own: Vec<LinuxNamespaceType>,
 }
 
@@ -52,21 +54,26 @@ impl NamespacePlan {
         use LinuxNamespaceType as T;
         let (uid, gid) = (linux.uid_mappings().as_deref(), linux.gid_mappings().as_deref());
         let mut plan = Self { maps: IdMaps::new("linux", uid, gid)?, ..Self::default() };
+        let mut named = Vec::new();
         for namespace in linux.namespaces().iter().flatten() {
             let kind = namespace.typ();
-            if plan.own.contains(&kind) {
+            if named.contains(&kind) {
                 return Err(StepError::rule(format!("linux.namespaces names {} twice", name(kind))));
             }
-            plan.own.push(kind);
+            named.push(kind);
             let path = namespace.path().as_ref().filter(|path| !path.as_os_str().is_empty());
-            match (kind, path) {
+            let joined = path.map(|path| Joined::open(kind, path)).transpose()?;
+            if joined.as_ref().map(Joined::is_own).transpose()? == Some(true) {
+                // The runtime's own by its path is as good as not named: what is set in it would be the host's.
+                continue;
+            }
+            plan.own.push(kind);
+            match (kind, joined) {
                 (T::Cgroup, None) => plan.new_cgroup = true,
                 (T::Time, None) => plan.new_time = Some(TimePlan::new(linux.time_offsets().as_ref())?),
-                (T::Pid, Some(path)) => plan.pid = Some(open::open(path, kind)?),
+                (T::Pid, Some(joined)) => plan.pid = Some(joined.fd),
                 (kind, None) => plan.clone_flags |= u64::from(kind as u32),
-                (kind, Some(path)) => {
-                    plan.joined.push(Joined { kind, fd: open::open(path, kind)?, path: path.clone() });
-                }
+                (_, Some(joined)) => plan.joined.push(joined),
             }
         }
         plan.check(linux)?;
@@ -146,6 +153,18 @@ impl NamespacePlan {
 }
 
 impl Joined {
+    fn open(kind: LinuxNamespaceType, path: &Path) -> Result<Self, StepError> {
+        Ok(Self { kind, fd: open::open(path, kind)?, path: path.to_owned() })
+    }
+
+    /// Whether it is the one that the runtime itself is in.
+    fn is_own(&self) -> Result<bool, StepError> {
+        let what = || format!("the namespace {} cannot be told from the runtime's own", self.path.display());
+        let own = rustix::fs::stat(format!("/proc/self/ns/{}", file_name(self.kind))).step(what)?;
+        let joined = rustix::fs::fstat(&self.fd).step(what)?;
+        Ok((own.st_dev, own.st_ino) == (joined.st_dev, joined.st_ino))
+    }
+
     fn enter(&self) -> rustix::io::Result<()> {
         move_into_link_name_space(self.fd.as_fd(), Some(link_kind(self.kind)))
     }
@@ -167,6 +186,15 @@ fn name(kind: LinuxNamespaceType) -> &'static str {
         T::Pid => "pid",
         T::Network => "network",
         T::Time => "time",
+    }
+}
+
+/// Its name in /proc/PID/ns: namespaces(7).
+fn file_name(kind: LinuxNamespaceType) -> &'static str {
+    match kind {
+        LinuxNamespaceType::Mount => "mnt",
+        LinuxNamespaceType::Network => "net",
+        kind => name(kind),
     }
 }
 

@@ -108,6 +108,9 @@ pub(crate) fn execute_in_place(
     let restricted = rules.map_or(Ok(()), |rules| {
         sys::landlock::restrict_self(rules.as_fd()).step(|| "could not put the Landlock ruleset in force")
     });
+    let restricted = restricted.and_then(|()| rlimits::apply_last(&plan.rlimits));
+    // The filter may refuse to send. Whoever started us may be gone by now; then there is nobody to tell.
+    let _ = crate::gate::send_executing(channel);
     match restricted.and_then(|()| install_filter(plan, listener, channel)) {
         Ok(()) => plan.program.execute(),
         Err(error) => error,

@@ -65,6 +65,28 @@ impl CapabilityPlan {
         plan
     }
 
+    /// Leaves out `CAP_MKNOD`: where nobody sees to the device rules, whoever can make a node can open any device.
+    pub(crate) fn give_up_device_nodes(&mut self) {
+        let keep = !CapabilitySet::MKNOD.bits();
+        let sets = [
+            &mut self.bounding,
+            &mut self.effective,
+            &mut self.inheritable,
+            &mut self.permitted,
+            &mut self.ambient,
+        ];
+        let mut had_it = false;
+        for set in sets {
+            had_it |= *set & !keep != 0;
+            *set &= keep;
+        }
+        if had_it {
+            tracing::warn!(
+                "CAP_MKNOD is left out: linux.resources.devices cannot be honoured without a cgroup"
+            );
+        }
+    }
+
     /// Removes what is not in the bounding set from it. Needs `CAP_SETPCAP`, so it comes first.
     pub(crate) fn drop_bounding(&self) -> Result<(), StepError> {
         for (capability, number) in ALL {

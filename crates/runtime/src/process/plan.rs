@@ -76,7 +76,7 @@ impl ProcessPlan {
             uid: Uid::from_raw(valid_id(user.uid())?),
             gid: Gid::from_raw(valid_id(user.gid())?),
             groups: groups.map(|gid| valid_id(*gid).map(Gid::from_raw)).collect::<Result<_, _>>()?,
-            umask: user.umask().unwrap_or(0o022) & 0o777,
+            umask: umask(user.umask())?,
             capabilities: CapabilityPlan::new(process.capabilities().as_ref()),
             rlimits: rlimits::plan(process.rlimits().as_deref().unwrap_or_default())?,
             no_new_privileges: process.no_new_privileges().unwrap_or(false),
@@ -125,6 +125,14 @@ fn valid_id(id: u32) -> Result<u32, StepError> {
         return Err(StepError::rule(format!("process.user: {id} is not a user or group id")));
     }
     Ok(id)
+}
+
+/// More than permission bits would be ignored by umask(2).
+fn umask(wish: Option<u32>) -> Result<u32, StepError> {
+    match wish.unwrap_or(0o022) {
+        mask @ 0..=0o777 => Ok(mask),
+        mask => Err(StepError::rule(format!("process.user.umask {mask} has more than permission bits"))),
+    }
 }
 
 fn absolute(cwd: PathBuf) -> Result<PathBuf, StepError> {

@@ -34,23 +34,54 @@ pub(crate) fn plan(asked: &[PosixRlimit]) -> Result<Vec<RlimitPlan>, StepError> 
     Ok(limits)
 }
 
-/// Sets the limits on the calling process.
+/// Sets the limits on the calling process. That on descriptors only grows for now: until [`apply_last`] it is we who
+/// need some, and afterwards we might not have the privilege.
 pub(crate) fn apply(limits: &[RlimitPlan]) -> Result<(), StepError> {
-    // The largest value means no limit, which rustix spells None.
-    let finite = |value: u64| (value != u64::MAX).then_some(value);
-    for limit in limits {
-        let wish = Rlimit { current: finite(limit.soft), maximum: finite(limit.hard) };
-        setrlimit(limit.resource, wish).step(|| {
-            let allowed = getrlimit(limit.resource).maximum.map_or("unlimited".to_owned(), |max| max.to_string());
+    limits.iter().try_for_each(|limit| {
+        let mut wish = limit.wish();
+        if limit.resource == Resource::Nofile {
+            let now = getrlimit(Resource::Nofile);
+            wish = Rlimit {
+                current: larger(wish.current, now.current),
+                maximum: larger(wish.maximum, now.maximum),
+            };
+        }
+        limit.set(wish)
+    })
+}
+
+/// Sets the limit on descriptors: when no more of ours are to be opened.
+pub(crate) fn apply_last(limits: &[RlimitPlan]) -> Result<(), StepError> {
+    limits
+        .iter()
+        .filter(|limit| limit.resource == Resource::Nofile)
+        .try_for_each(|limit| limit.set(limit.wish()))
+}
+
+impl RlimitPlan {
+    fn wish(&self) -> Rlimit {
+        // The largest value means no limit, which rustix spells None.
+        let finite = |value: u64| (value != u64::MAX).then_some(value);
+        Rlimit { current: finite(self.soft), maximum: finite(self.hard) }
+    }
+
+    fn set(&self, limit: Rlimit) -> Result<(), StepError> {
+        setrlimit(self.resource, limit).step(|| {
+            let allowed =
+                getrlimit(self.resource).maximum.map_or("unlimited".to_owned(), |max| max.to_string());
             format!(
                 "could not set {} to {}:{}; the hard limit here is {allowed} and only CAP_SYS_RESOURCE can raise it",
-                limit.kind,
-                text(limit.soft),
-                text(limit.hard)
+                self.kind,
+                text(self.soft),
+                text(self.hard)
             )
-        })?;
+        })
     }
-    Ok(())
+}
+
+/// None is without limit.
+fn larger(one: Option<u64>, other: Option<u64>) -> Option<u64> {
+    Some(one?.max(other?))
 }
 
 fn text(value: u64) -> String {

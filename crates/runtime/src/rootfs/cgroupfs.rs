@@ -31,6 +31,7 @@ pub(crate) fn mount(
     let what = || format!("could not mount cgroup at {}", destination.display());
     if view.cgroup.is_v2() {
         let mount = hierarchy(view, None, options.attr).step(what)?;
+        set_propagation(&mount, options).step(what)?;
         return attach(mount, target).step(what);
     }
     let read_only = u64::from(MountAttrFlags::MOUNT_ATTR_RDONLY.bits());
@@ -53,7 +54,13 @@ pub(crate) fn mount(
         let mount = hierarchy(view, None, options.attr).step(what)?;
         attach(mount, make_dir(&top, "unified").step(what)?).step(what)?;
     }
+    set_propagation(&top, options).step(what)?;
     if options.attr.set & read_only != 0 { seal(&top) } else { Ok(()) }
+}
+
+fn set_propagation(mount: &OwnedFd, options: &MountOptions) -> rustix::io::Result<()> {
+    let Some((kind, recursive)) = options.propagation else { return Ok(()) };
+    mount_setattr(mount.as_fd(), recursive, &MountAttr::propagation(kind))
 }
 
 fn make_dir(top: &OwnedFd, name: &str) -> rustix::io::Result<OwnedFd> {

@@ -20,9 +20,10 @@ pub(crate) struct DevicePlan {
     path: PathBuf,
     kind: FileType,
     number: u64,
-    mode: u32,
-    uid: u32,
-    gid: u32,
+    /// None, as the next two: the configuration does not say.
+    mode: Option<u32>,
+    uid: Option<u32>,
+    gid: Option<u32>,
 }
 
 /// The devices that every container has: config-linux.md, "Default Devices".
@@ -43,9 +44,9 @@ pub(crate) fn plan(asked: &[LinuxDevice]) -> Result<Vec<DevicePlan>, StepError> 
             path: PathBuf::from(path),
             kind: FileType::CharacterDevice,
             number: rustix::fs::makedev(*major, *minor),
-            mode: 0o666,
-            uid: 0,
-            gid: 0,
+            mode: None,
+            uid: None,
+            gid: None,
         })
         .collect();
     for device in asked {
@@ -77,9 +78,9 @@ fn from_spec(device: &LinuxDevice) -> Result<DevicePlan, StepError> {
     Ok(DevicePlan {
         kind,
         number,
-        mode: device.file_mode().unwrap_or(0o666) & 0o7777,
-        uid: device.uid().unwrap_or(0),
-        gid: device.gid().unwrap_or(0),
+        mode: device.file_mode().map(|mode| mode & 0o7777),
+        uid: device.uid(),
+        gid: device.gid(),
         path,
     })
 }
@@ -92,28 +93,41 @@ pub(crate) fn make_all(root: &Root, devices: &[DevicePlan]) -> Result<(), StepEr
 fn make(root: &Root, device: &DevicePlan) -> Result<(), StepError> {
     let what = || format!("could not make the device {}", device.path.display());
     let (dir, name) = root.ensure_parent(&device.path, Links::Refused)?;
-    match rustix::fs::mknodat(&dir, &name, device.kind, Mode::from_raw_mode(device.mode), device.number) {
+    let mode = Mode::from_raw_mode(device.mode.unwrap_or(0o666));
+    match rustix::fs::mknodat(&dir, &name, device.kind, mode, device.number) {
         Ok(()) => {}
         Err(Errno::EXIST) => return accept_existing(&dir, &name, device),
         Err(Errno::PERM) => return bind_host_device(root, device),
         Err(error) => return Err(error).step(what),
     }
-    if device.uid == 0 && device.gid == 0 {
+    let (uid, gid) = (device.uid.unwrap_or(0), device.gid.unwrap_or(0));
+    if uid == 0 && gid == 0 {
         return Ok(());
     }
-    let (uid, gid) = (Uid::from_raw(device.uid), Gid::from_raw(device.gid));
+    let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
     rustix::fs::chownat(&dir, &name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW).step(what)
 }
 
-/// An entry that is already there serves if it is the very device; it is never changed or removed.
+/// An entry that is already there serves if it is the very device, with the mode and the owner that the configuration
+/// names; it is never changed or removed.
 fn accept_existing(dir: impl AsFd, name: &Path, device: &DevicePlan) -> Result<(), StepError> {
     let what =
         || format!("{} exists in the container and is not the device asked for", device.path.display());
     let stat = open_child(dir.as_fd(), name, OFlags::PATH).and_then(rustix::fs::fstat).step(what)?;
-    if FileType::from_raw_mode(stat.st_mode) == device.kind && stat.st_rdev == device.number {
-        return Ok(());
+    if FileType::from_raw_mode(stat.st_mode) != device.kind || stat.st_rdev != device.number {
+        return Err(StepError::rule(what()));
     }
-    Err(StepError::rule(what()))
+    let differs = |wish: Option<u32>, found: u32| wish.is_some_and(|wish| wish != found);
+    let mode = stat.st_mode & 0o7777;
+    if differs(device.mode, mode) || differs(device.uid, stat.st_uid) || differs(device.gid, stat.st_gid) {
+        return Err(StepError::rule(format!(
+            "{} exists in the container with the mode {mode:o} and the owner {}:{}, which are not those asked for",
+            device.path.display(),
+            stat.st_uid,
+            stat.st_gid
+        )));
+    }
+    Ok(())
 }
 
 /// Where making a node is forbidden, the host's own of the same name and number is bound, read-only: the device works

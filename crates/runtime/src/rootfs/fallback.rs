@@ -1,15 +1,14 @@
 //! What is done where the plain way of mounting is closed.
 
 use std::ffi::CString;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
-use rustix::mount::MountFlags;
+use rustix::mount::{MountFlags, UnmountFlags};
 
 use super::bind::clone_tree;
-use super::root::{Links, Root};
 use crate::namespaces::NamespacePlan;
 use crate::sys::mount::{MountAttr, mount_setattr};
 use oci_spec::runtime::LinuxNamespaceType;
@@ -41,23 +40,25 @@ pub(super) fn host_mount(
     })
 }
 
-/// A new file system by mount(2), whose options may be longer, on the directory behind `target`; gives the mount.
+/// A new file system by mount(2), whose options may be longer; gives a detached mount of it. mount(2) wants a place by
+/// its name: that is one of the host's, in the sandbox's own mount namespace, where nobody else sees it come and go.
 pub(super) fn by_mount(
-    root: &Root,
-    destination: &Path,
-    target: &OwnedFd,
     kind: &str,
     source: Option<&Path>,
+    read_only: bool,
     data: &[(String, Option<String>)],
 ) -> rustix::io::Result<OwnedFd> {
+    const PLACE: &str = "/proc";
     let words: Vec<String> = data
         .iter()
         .map(|(key, value)| value.as_ref().map_or_else(|| key.clone(), |value| format!("{key}={value}")))
         .collect();
     let data = CString::new(words.join(",")).map_err(|_| Errno::INVAL)?;
-    // The host's procfs is still what /proc means here.
-    let on = format!("/proc/self/fd/{}", target.as_raw_fd());
     let source = source.unwrap_or(Path::new(kind));
-    rustix::mount::mount(source, on, kind, MountFlags::empty(), Some(data.as_c_str()))?;
-    root.open(destination, OFlags::PATH | OFlags::DIRECTORY, Links::Within)
+    let flags = if read_only { MountFlags::RDONLY } else { MountFlags::empty() };
+    rustix::mount::mount(source, PLACE, kind, flags, Some(data.as_c_str()))?;
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let tree = rustix::fs::open(PLACE, flags, Mode::empty()).and_then(|dir| clone_tree(dir, false));
+    rustix::mount::unmount(PLACE, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW)?;
+    tree
 }

@@ -3,6 +3,7 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
+use oci_spec::runtime::LinuxNamespaceType;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustix::mount::{
@@ -58,7 +59,7 @@ pub(crate) fn mount(
         MountSource::FileSystem { kind, source } => {
             options.data.extend(mode);
             let new = New { kind: &kind, source: source.as_deref(), options: &options, ids: ids.as_ref() };
-            new.mount(root, &target, &destination, namespaces)
+            new.mount(&target, &destination, namespaces)
         }
         // Both were dealt with above.
         MountSource::BindLater(_) | MountSource::Remount => Ok(None),
@@ -76,7 +77,6 @@ struct New<'a> {
 impl New<'_> {
     fn mount(
         &self,
-        root: &Root,
         target: &OwnedFd,
         destination: &Path,
         namespaces: &NamespacePlan,
@@ -89,20 +89,16 @@ impl New<'_> {
             attr.set &= !READ_ONLY;
         }
         let long = |value: &Option<String>| value.as_ref().is_some_and(|text| text.len() > VALUE_BYTES_MAX);
-        if self.options.data.iter().any(|(_, value)| long(value)) {
-            let data = &self.options.data;
-            let mount = by_mount(root, destination, target, self.kind, self.source, data).step(what)?;
-            mount_setattr(mount.as_fd(), false, &MountAttr { set: attr.set, ..MountAttr::default() })
-                .step(what)?;
-            self.finish(&mount, destination)?;
-            return Ok(None);
-        }
-        let mount = match make(self.kind, self.source, &self.options.data, attr) {
-            Err(error @ (Errno::PERM | Errno::ACCESS)) => match host_mount(self.kind, namespaces, attr) {
-                Some(mount) => mount.step(what)?,
-                None => return Err(error).step(what),
-            },
-            made => made.step(what)?,
+        let mount = if self.options.data.iter().any(|(_, value)| long(value)) {
+            self.made_by_mount(attr, destination, namespaces)?
+        } else {
+            match make(self.kind, self.source, &self.options.data, attr) {
+                Err(error @ (Errno::PERM | Errno::ACCESS)) => match host_mount(self.kind, namespaces, attr) {
+                    Some(mount) => mount.step(what)?,
+                    None => return Err(error).step(what),
+                },
+                made => made.step(what)?,
+            }
         };
         if self.options.copy_up {
             copy_up(target, &mount, destination)?;
@@ -110,6 +106,25 @@ impl New<'_> {
         self.finish(&mount, destination)?;
         attach(&mount, target).step(what)?;
         Ok(later.then_some(mount))
+    }
+
+    fn made_by_mount(
+        &self,
+        attr: MountAttr,
+        destination: &Path,
+        namespaces: &NamespacePlan,
+    ) -> Result<OwnedFd, StepError> {
+        let what = || format!("could not mount {} at {}", self.kind, destination.display());
+        if !namespaces.makes(LinuxNamespaceType::Mount) {
+            return Err(StepError::rule(format!(
+                "an option of the mount at {} has more than {VALUE_BYTES_MAX} bytes, which needs a new mount namespace",
+                destination.display()
+            )));
+        }
+        let read_only = attr.set & READ_ONLY != 0 && !is_of_the_kernel(self.kind);
+        let mount = by_mount(self.kind, self.source, read_only, &self.options.data).step(what)?;
+        mount_setattr(mount.as_fd(), false, &attr).step(what)?;
+        Ok(mount)
     }
 
     fn finish(&self, mount: &OwnedFd, destination: &Path) -> Result<(), StepError> {

@@ -120,6 +120,12 @@ fn open_existing(root: &Root, path: &str) -> Result<Option<(OwnedFd, bool)>, Ste
     let what = || format!("{path} in the container cannot be protected");
     match root.open(Path::new(path), OFlags::PATH, Links::Within) {
         Ok(fd) => {
+            if super::target::is_root(root, &fd).step(what)? {
+                // What is put over the root's own directory is not seen at its paths.
+                return Err(StepError::rule(format!(
+                    "{path} is the container's root: linux.maskedPaths and readonlyPaths are for what is below it"
+                )));
+            }
             let stat = rustix::fs::fstat(&fd).step(what)?;
             Ok(Some((fd, FileType::from_raw_mode(stat.st_mode) == FileType::Directory)))
         }

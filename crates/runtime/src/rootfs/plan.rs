@@ -68,10 +68,7 @@ impl MountPlan {
     pub(crate) fn new(mount: &Mount, shared: &mut Preparation<'_>) -> Result<Self, StepError> {
         let destination = mount.destination().clone();
         let name = destination.display();
-        let words = mount.options().iter().flatten().map(String::as_str);
-        let mut options = parse(words).map_err(|word| {
-            StepError::rule(format!("the option {word} of the mount at {name} is not supported"))
-        })?;
+        let mut options = options_of(mount)?;
         let kind = mount.typ().as_deref().unwrap_or_default();
         let ids = mapped_ids(mount, &mut options, shared)?;
         let source = match kind {
@@ -88,7 +85,10 @@ impl MountPlan {
                     MountSource::Bind(BindSource::open(source)?)
                 }
             }
-            "cgroup" | "cgroup2" => MountSource::Cgroups,
+            "cgroup" | "cgroup2" => {
+                refuse_for_cgroups(&options, ids.is_some(), &destination)?;
+                MountSource::Cgroups
+            }
             "" => return Err(StepError::rule(format!("the mount at {name} has no type"))),
             kind => {
                 options.data.extend(shared.label.and_then(|label| mount_context(kind, label)));
@@ -101,6 +101,13 @@ impl MountPlan {
             )));
         }
         Ok(Self { destination, source, options, ids })
+    }
+
+    /// Checks what shows without opening a source.
+    pub(crate) fn check(mount: &Mount) -> Result<(), StepError> {
+        let owner = format!("the mount at {}", mount.destination().display());
+        IdMaps::new(&owner, mount.uid_mappings().as_deref(), mount.gid_mappings().as_deref())?;
+        options_of(mount).map(drop)
     }
 
     /// Opens a source that was left for the sandbox's process; gives its clone, which no one else makes.
@@ -126,6 +133,14 @@ impl MountPlan {
     }
 }
 
+fn options_of(mount: &Mount) -> Result<MountOptions, StepError> {
+    let words = mount.options().iter().flatten().map(String::as_str);
+    parse(words).map_err(|word| {
+        let name = mount.destination().display();
+        StepError::rule(format!("the option {word} of the mount at {name} is not supported"))
+    })
+}
+
 /// A bind mount shows what is there, as big as it is. What tmpfs(5) knows is left out with a warning, as the kernel
 /// leaves it out of mount(2): configurations give all mounts the same options. Everything else is refused.
 fn drop_options_of_new(options: &mut MountOptions, destination: &Path) -> Result<(), StepError> {
@@ -138,6 +153,18 @@ fn drop_options_of_new(options: &mut MountOptions, destination: &Path) -> Result
         tracing::warn!(
             "the option {key} of the bind mount at {name} is left out: it is for a new file system"
         );
+    }
+    Ok(())
+}
+
+/// The hierarchies are the host's: their options and ids are not the container's to choose.
+fn refuse_for_cgroups(options: &MountOptions, mapped: bool, destination: &Path) -> Result<(), StepError> {
+    let name = destination.display();
+    if let Some((key, _)) = options.data.first() {
+        return Err(StepError::rule(format!("the mount of the cgroups at {name} has no option {key}")));
+    }
+    if mapped {
+        return Err(StepError::rule(format!("the mount of the cgroups at {name} cannot have mapped ids")));
     }
     Ok(())
 }

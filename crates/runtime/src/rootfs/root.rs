@@ -1,6 +1,7 @@
 //! Paths inside the sandbox's root. Whoever made the image chose what they mean, so each is resolved by the kernel
 //! with the root as its root (openat2(2), `RESOLVE_IN_ROOT`, Linux 5.6) and used by the descriptor that comes back.
 
+use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
@@ -9,6 +10,9 @@ use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, openat2};
 use rustix::io::Errno;
 
 use crate::step::{Step, StepError};
+
+/// How many links a path may lead through where something is missing: path_resolution(7).
+const LINKS_MAX: u32 = 40;
 
 /// How symbolic links inside the root are treated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,21 +54,7 @@ impl Root {
             Err(Errno::LOOP) => return Err(refused_link(path)),
             other => return other.step(|| format!("{} in the container cannot be used", path.display())),
         }
-        let path = normal(path);
-        let mut reached = PathBuf::new();
-        let mut dir =
-            self.open(Path::new("."), flags, links).step(|| "the container's root cannot be opened")?;
-        for name in path.components() {
-            reached.push(name);
-            let next = match self.open(&reached, flags, links) {
-                Err(Errno::NOENT) => {
-                    make_dir(dir.as_fd(), name).and_then(|()| open_child(dir.as_fd(), name, flags))
-                }
-                other => other,
-            };
-            dir = next.step(|| format!("{} could not be made in the container", reached.display()))?;
-        }
-        Ok(dir)
+        self.make(path, links, Kind::Directory)
     }
 
     /// Opens the file `path`, which may be anything but a directory; an empty one is made where nothing exists.
@@ -77,14 +67,53 @@ impl Root {
                 return not_a_directory(file, path);
             }
         }
-        let (dir, name) = self.ensure_parent(path, links)?;
-        let what = || format!("{} could not be made in the container", path.display());
-        let mode = Mode::from_raw_mode(0o644);
-        match rustix::fs::mknodat(&dir, name.as_path(), FileType::RegularFile, mode, 0) {
-            Ok(()) | Err(Errno::EXIST) => {}
-            Err(error) => return Err(error).step(what),
+        if normal(path).as_os_str().is_empty() {
+            return Err(StepError::rule("the root itself cannot be a target in the container"));
         }
-        not_a_directory(open_child(dir.as_fd(), &name, OFlags::PATH).step(what)?, path)
+        not_a_directory(self.make(path, links, Kind::File)?, path)
+    }
+
+    /// Makes what is missing of `path`, which is that kind in the end. A link of the image to what does not exist leads
+    /// to where it is made, as with other runtimes: /var/run is such a link in many images, /etc/resolv.conf in some.
+    fn make(&self, path: &Path, links: Links, kind: Kind) -> Result<OwnedFd, StepError> {
+        let what = || format!("{} could not be made in the container", path.display());
+        let mut rest = names(&normal(path));
+        // Where `dir` is, without any link.
+        let mut real = PathBuf::new();
+        let open_real = |real: &Path| self.open(real, OFlags::PATH | OFlags::DIRECTORY, Links::Refused);
+        let mut dir = open_real(&real).step(|| "the container's root cannot be opened")?;
+        let mut links_left = LINKS_MAX;
+        while let Some(name) = rest.pop() {
+            if name == ".." {
+                real.pop();
+                dir = open_real(&real).step(what)?;
+                continue;
+            }
+            let kind = if rest.is_empty() { kind } else { Kind::Directory };
+            match kind.open_or_make(dir.as_fd(), Path::new(&name)) {
+                Ok(next) => {
+                    real.push(&name);
+                    dir = next;
+                }
+                Err(Errno::LOOP) if links == Links::Within && links_left > 0 => {
+                    links_left -= 1;
+                    // A magic link, or a circle.
+                    if self.open(&real.join(&name), OFlags::PATH, links).err() == Some(Errno::LOOP) {
+                        return Err(refused_link(path));
+                    }
+                    let target = rustix::fs::readlinkat(&dir, Path::new(&name), Vec::new()).step(what)?;
+                    let target = Path::new(OsStr::from_bytes(target.to_bytes()));
+                    if target.is_absolute() {
+                        real.clear();
+                        dir = open_real(&real).step(what)?;
+                    }
+                    rest.extend(names(target));
+                }
+                Err(Errno::LOOP) => return Err(refused_link(path)),
+                Err(error) => return Err(error).step(what),
+            }
+        }
+        Ok(dir)
     }
 
     /// Opens the directory that holds the last name of `path`, made where missing, and gives that name.
@@ -129,11 +158,48 @@ pub(crate) fn open_child(
     open_within(dir, name.as_ref(), flags, Links::Refused)
 }
 
-fn make_dir(dir: BorrowedFd<'_>, name: Component<'_>) -> rustix::io::Result<()> {
-    match rustix::fs::mkdirat(dir, name.as_os_str().as_bytes(), Mode::from_raw_mode(0o755)) {
-        Err(Errno::EXIST) => Ok(()),
-        other => other,
+/// What is made where nothing is.
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Directory,
+    File,
+}
+
+impl Kind {
+    /// Opens the entry `name` of `dir`, made where it does not exist. ELOOP: it is a link.
+    fn open_or_make(self, dir: BorrowedFd<'_>, name: &Path) -> rustix::io::Result<OwnedFd> {
+        let flags = match self {
+            Self::Directory => OFlags::PATH | OFlags::DIRECTORY,
+            Self::File => OFlags::PATH,
+        };
+        match open_child(dir, name, flags) {
+            Err(Errno::NOENT) => {}
+            other => return other,
+        }
+        let made = match self {
+            Self::Directory => rustix::fs::mkdirat(dir, name, Mode::from_raw_mode(0o755)),
+            Self::File => {
+                let mode = Mode::from_raw_mode(0o644);
+                rustix::fs::mknodat(dir, name, FileType::RegularFile, mode, 0)
+            }
+        };
+        match made {
+            Ok(()) | Err(Errno::EXIST) => open_child(dir, name, flags),
+            Err(error) => Err(error),
+        }
     }
+}
+
+/// The names of a path, the last one first; `.` and the root left out.
+fn names(path: &Path) -> Vec<OsString> {
+    let names = path.components().filter_map(|component| match component {
+        Component::Normal(name) => Some(name.to_owned()),
+        Component::ParentDir => Some("..".into()),
+        Component::CurDir | Component::RootDir | Component::Prefix(_) => None,
+    });
+    let mut names: Vec<OsString> = names.collect();
+    names.reverse();
+    names
 }
 
 fn not_a_directory(file: OwnedFd, path: &Path) -> Result<OwnedFd, StepError> {

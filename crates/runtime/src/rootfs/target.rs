@@ -1,7 +1,7 @@
 //! Where a mount may land. The image decides where links inside the root lead, so this is judged on the descriptor that
 //! came of the resolution.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::{AtFlags, StatxFlags, fstatfs, statx};
@@ -52,19 +52,22 @@ const KERNEL_KINDS: [&str; 16] = [
 /// Refuses the root itself as a target: everything mounted so far would be hidden.
 pub(crate) fn refuse_root(root: &Root, target: &OwnedFd, destination: &Path) -> Result<(), StepError> {
     let what = || format!("{} in the container cannot be used", destination.display());
-    let place = |fd: &dyn Fn() -> rustix::io::Result<rustix::fs::Statx>| {
-        fd().map(|stat| (stat.stx_mnt_id, stat.stx_ino)).step(what)
-    };
-    let mask = StatxFlags::INO | StatxFlags::MNT_ID;
-    let of_root = place(&|| statx(root.as_fd(), "", AtFlags::EMPTY_PATH, mask))?;
-    let of_target = place(&|| statx(target.as_fd(), "", AtFlags::EMPTY_PATH, mask))?;
-    if of_root == of_target {
+    if is_root(root, target).step(what)? {
         return Err(StepError::rule(format!(
             "the mount at {} would cover the root of the container",
             destination.display()
         )));
     }
     Ok(())
+}
+
+/// Whether it is the root's own directory, on its own mount.
+pub(crate) fn is_root(root: &Root, target: &OwnedFd) -> rustix::io::Result<bool> {
+    let mask = StatxFlags::INO | StatxFlags::MNT_ID;
+    let place = |fd: BorrowedFd<'_>| {
+        statx(fd, "", AtFlags::EMPTY_PATH, mask).map(|stat| (stat.stx_mnt_id, stat.stx_ino))
+    };
+    Ok(place(root.as_fd())? == place(target.as_fd())?)
 }
 
 /// Refuses to cover a part of procfs or sysfs, on which the sandbox's protection is built, by a bind or a new file system

@@ -5,6 +5,7 @@ use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use oci_spec::runtime::Spec;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -17,6 +18,7 @@ use crate::cgroup::Cgroup;
 use crate::hooks::Hooks;
 use crate::spec::read_bounded;
 
+use super::hold::{Held, Lock};
 use super::{Process, State, StateError, Status};
 
 /// The directory that holds one sandbox's state.
@@ -24,6 +26,14 @@ use super::{Process, State, StateError, Status};
 pub struct StateDir {
     id: String,
     dir: PathBuf,
+    claim: Option<Claim>,
+}
+
+/// What is known of the sandbox that was made here: another one may have the same name later.
+#[derive(Clone, Debug)]
+struct Claim {
+    created: String,
+    lock: Option<Arc<Lock>>,
 }
 
 impl StateDir {
@@ -36,7 +46,7 @@ impl StateDir {
         if id.is_empty() || id.len() > 200 || id.starts_with('.') || !id.bytes().all(plain) {
             return Err(StateError::Id { id: id.to_owned() });
         }
-        Ok(Self { id: id.to_owned(), dir: root.join(id) })
+        Ok(Self { id: id.to_owned(), dir: root.join(id), claim: None })
     }
 
     /// The sandboxes below `root`, by name; none where there is no such directory.
@@ -65,11 +75,12 @@ impl StateDir {
         &self.id
     }
 
-    /// Claims the name: makes the directory and writes the first state and the configuration.
+    /// Claims the name: makes the directory and writes the first state and the configuration. Nobody else changes them
+    /// until [`StateDir::settle`], and from here on this is about that sandbox only, not about a later one of its name.
     ///
     /// # Errors
     /// The name is taken, or the directory cannot be written; then nothing is left.
-    pub fn claim(&self, state: &State, config: &[u8]) -> Result<(), StateError> {
+    pub fn claim(&mut self, state: &State, config: &[u8]) -> Result<(), StateError> {
         let mut builder = fs::DirBuilder::new();
         builder.mode(0o700);
         let made = match builder.create(&self.dir) {
@@ -81,18 +92,41 @@ impl StateDir {
             }
             made => made,
         };
+        let exists = || StateError::Exists { id: self.id.clone() };
         match made {
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-                return Err(StateError::Exists { id: self.id.clone() });
-            }
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => return Err(exists()),
             made => made.map_err(|source| self.failed("", source))?,
         }
+        // Whoever deletes it in this moment may have the lock.
+        let lock = Lock::try_take_at(&self.dir).map_err(|source| self.failed(Lock::NAME, source))?;
+        let lock = Some(Arc::new(lock.ok_or_else(exists)?));
+        self.claim = Some(Claim { created: state.created.clone(), lock });
         let path = self.dir.join("config.json");
         let written = fs::write(&path, config).map_err(|source| StateError::File { path, source });
         written.and_then(|()| self.store(state)).inspect_err(|_| {
             // The first failure is the one to report.
             let _ = self.remove();
         })
+    }
+
+    /// The sandbox is made and its process noted down: others may change its state.
+    pub fn settle(&mut self) {
+        if let Some(claim) = &mut self.claim {
+            claim.lock = None;
+        }
+    }
+
+    pub(super) fn is_locked(&self) -> bool {
+        self.claim.as_ref().is_some_and(|claim| claim.lock.is_some())
+    }
+
+    /// Whether the state is that of the sandbox that was made here, where one was.
+    pub(super) fn check_is_own(&self) -> Result<(), StateError> {
+        let Some(claim) = &self.claim else { return Ok(()) };
+        match self.load()? {
+            state if state.created == claim.created => Ok(()),
+            _ => Err(StateError::Unknown { id: self.id.clone() }),
+        }
     }
 
     /// Replaces the state.
@@ -153,9 +187,10 @@ impl StateDir {
             (None, Some(maker)) if maker.is_alive() => Status::Creating,
             (None, _) => Status::Stopped,
             (Some(process), _) if !process.is_alive() => Status::Stopped,
-            (Some(_), _) if self.waits_for_start() => Status::Created,
-            // A group that cannot be read has nobody stopped in it.
+            // Also one that waits to be started: a start would wait for somebody to resume it. A group that cannot be
+            // read has nobody stopped in it.
             (Some(_), _) if state.cgroup.is_frozen().unwrap_or(false) => Status::Paused,
+            (Some(_), _) if self.waits_for_start() => Status::Created,
             (Some(_), _) => Status::Running,
         }
     }
@@ -178,9 +213,10 @@ impl StateDir {
     /// # Errors
     /// It is alive and may not be killed, or something of it cannot be removed; then its state stays.
     pub fn delete(&self, force: bool) -> Result<(), StateError> {
+        let held = self.hold(force)?;
         let state = match self.load() {
             // A runtime was killed between making the directory and writing the state: nothing else exists yet.
-            Err(StateError::Unknown { .. }) if force && self.dir.exists() => return self.remove(),
+            Err(StateError::Unknown { .. }) if force => return self.remove_held(&held),
             loaded => loaded?,
         };
         let status = self.status(&state);
@@ -195,10 +231,12 @@ impl StateDir {
         }
         state.cgroup.destroy()?;
         // A configuration that cannot be read any more has no hooks to run, and must not keep the rest from going.
-        if let Ok(Some(hooks)) = self.hooks(&state) {
-            hooks.run_poststop();
+        match self.hooks(&state) {
+            Ok(Some(hooks)) => drop(hooks.run_poststop()),
+            Ok(None) => {}
+            Err(error) => tracing::warn!(%error, "the poststop hooks cannot be read and do not run"),
         }
-        self.remove()
+        self.remove_held(&held)
     }
 
     /// The hooks of the configuration; None where it has none, which is found out without reading all of it.
@@ -208,7 +246,9 @@ impl StateDir {
     pub fn hooks(&self, state: &State) -> Result<Option<Hooks>, StateError> {
         let text = read_bounded(&self.dir.join("config.json"))
             .map_err(|source| self.failed("config.json", source))?;
-        if !text.split(|byte| *byte == b'"').any(|word| word == b"hooks") {
+        // With a backslash among them, letters may spell it otherwise.
+        let may_be_spelt = |word: &[u8]| word == b"hooks" || word.contains(&b'\\');
+        if !text.split(|byte| *byte == b'"').any(may_be_spelt) {
             return Ok(None);
         }
         let spec =
@@ -228,20 +268,20 @@ impl StateDir {
         }
     }
 
-    /// Removes the directory.
+    /// Removes the directory, if it is still that of the sandbox that was made here.
     ///
     /// # Errors
     /// It cannot be removed.
     pub fn remove(&self) -> Result<(), StateError> {
-        self.remove_root_place()?;
-        // The state goes last: as long as it is there, a delete cut off can be repeated.
-        for name in ["start.sock", "config.json.new", "config.json", "state.json.new", "state.json"] {
-            match fs::remove_file(self.dir.join(name)) {
-                Err(error) if error.kind() != ErrorKind::NotFound => return Err(self.failed(name, error)),
-                _ => {}
-            }
+        match self.hold(false) {
+            Err(StateError::Unknown { .. }) => Ok(()),
+            held => self.remove_held(&held?),
         }
-        fs::remove_dir(&self.dir).map_err(|source| self.failed("", source))
+    }
+
+    fn remove_held(&self, held: &Held) -> Result<(), StateError> {
+        self.remove_root_place()?;
+        held.remove(&self.dir).map_err(|source| self.failed("", source))
     }
 
     /// Lets go of the root file system where it is mounted in our own mount namespace. Nobody else mounts there.
@@ -265,7 +305,7 @@ impl StateDir {
         self.dir.join(name)
     }
 
-    fn failed(&self, name: &str, source: io::Error) -> StateError {
+    pub(super) fn failed(&self, name: &str, source: io::Error) -> StateError {
         StateError::File { path: self.dir.join(name), source }
     }
 }

@@ -1,9 +1,12 @@
 //! What is known of a sandbox between two commands: one directory `<root>/<id>` with a state file, replaced
 //! atomically, a copy of the configuration it was made from, and the socket on which its init waits for the start.
 //!
+//! One process at a time changes them, the one that holds the lock in the directory.
+//!
 //! The state is written before anything is made, so that whatever a killed runtime leaves behind can be found.
 
 mod dir;
+mod hold;
 mod oci;
 mod process;
 mod time;
@@ -35,7 +38,7 @@ pub struct State {
     pub created: String,
     /// The configuration's annotations.
     pub annotations: BTreeMap<String, String>,
-    /// Its cgroup.
+    /// Its cgroup; none until it is known that nobody else uses it: what is deleted by this name is the sandbox's own.
     pub cgroup: Cgroup,
     /// The runtime that makes it, until it is made.
     pub maker: Option<Process>,
@@ -109,6 +112,12 @@ pub enum StateError {
         id: String,
         /// Its status.
         status: Status,
+    },
+    /// Another process changes it.
+    #[error("container {id} is being changed by another command, which does not come to an end")]
+    Busy {
+        /// Its name.
+        id: String,
     },
     /// It did not end when it was killed.
     #[error("process {pid} of container {id} did not end within ten seconds after SIGKILL")]

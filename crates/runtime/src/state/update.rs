@@ -22,6 +22,8 @@ impl StateDir {
         if asked.pointer("/pids/limit").is_none() {
             wish.set_pids(None);
         }
+        // Two changes at the same time would lose one, or the file.
+        let _held = self.hold(false)?;
         let path = self.path("config.json");
         let failed = |source: io::Error| StateError::File { path: path.clone(), source };
         let mut config: Value = read_bounded(&path)

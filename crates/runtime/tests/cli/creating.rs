@@ -89,6 +89,20 @@ fn the_pid_file_names_the_first_process() {
 }
 
 #[test]
+fn the_pid_file_needs_no_second_name_and_replaces_an_older_one() {
+    let bundle = Bundle::sh("sleep 60");
+    let dir = bundle.dir.path().join("pids");
+    fs::create_dir_all(dir.join("pid.new")).unwrap();
+    let file = dir.join("pid");
+    fs::write(&file, "1234567890123").unwrap();
+    let words = ["run", "--detach", "--pid-file", file.to_str().unwrap(), &bundle.id];
+    let mut command = bundle.oci(&words);
+    assert!(command.stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap().success());
+    assert_eq!(fs::read_to_string(file).unwrap(), bundle.pid().to_string());
+    assert_eq!(fs::read_dir(dir).unwrap().count(), 2);
+}
+
+#[test]
 fn what_is_kept_is_not_deleted() {
     let bundle = Bundle::sh("exit 3");
     assert_eq!(bundle.try_in_bundle(&["run", "--keep", &bundle.id]).code, 3);
@@ -110,6 +124,28 @@ fn a_container_runs_without_pivot_and_without_a_cgroup() {
     assert!(bundle.cgroups().is_empty());
     assert_eq!(bundle.must(&["exec", &bundle.id, "echo", "in"]), "in\n");
     bundle.must(&["delete", "--force", &bundle.id]);
+}
+
+#[test]
+fn where_nobody_sees_to_the_device_rules_no_device_can_be_made() {
+    let rules = json!([{"allow": false, "access": "rwm"}]);
+    let script =
+        "mknod /tmp/k c 10 232 && : < /tmp/k && echo opened; grep CapBnd /proc/self/status; sleep 60";
+    let mut bundle = Bundle::sh(script).with("/linux/resources", json!({"devices": rules}));
+    for set in ["bounding", "effective", "permitted"] {
+        // As podman's containers without cgroups have them.
+        bundle.spec["process"]["capabilities"][set] = json!(["CAP_MKNOD", "CAP_CHOWN"]);
+    }
+    let log = fs::File::create(bundle.dir.path().join("log")).unwrap();
+    let mut command = bundle.oci(&["--cgroup-manager", "disabled", "run", "-d", &bundle.id]);
+    assert!(command.stdout(log.try_clone().unwrap()).stderr(log).status().unwrap().success());
+    let said = || fs::read_to_string(bundle.dir.path().join("log")).unwrap();
+    eventually("it has tried", || said().contains("CapBnd"));
+    assert!(said().contains("mknod: ") && !said().contains("opened"), "{}", said());
+    assert!(said().contains("CapBnd:\t0000000000000001"), "{}", said());
+    assert!(said().contains("CAP_MKNOD is left out"), "{}", said());
+    let outcome = bundle.exec("mknod /tmp/k c 10 232");
+    assert!(outcome.code != 0 && outcome.stderr.contains("mknod: "), "{outcome:?}");
 }
 
 #[test]
@@ -154,6 +190,100 @@ fn a_runtime_killed_while_it_creates_leaves_what_delete_cleans() {
         assert!(!bundle.state_dir().exists());
         assert!(bundle.cgroups().is_empty(), "killed after {step} steps: {:?}", bundle.cgroups());
     }
+}
+
+/// A socket at which nobody gets any further: its queue is full.
+fn busy_socket(path: &Path) -> [OwnedFd; 2] {
+    use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+    let address = SocketAddrUnix::new(path).unwrap();
+    let socket = |flags| {
+        rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags | SocketFlags::CLOEXEC, None)
+            .unwrap()
+    };
+    let listener = socket(SocketFlags::empty());
+    rustix::net::bind(&listener, &address).unwrap();
+    rustix::net::listen(&listener, 0).unwrap();
+    let first = socket(SocketFlags::empty());
+    rustix::net::connect(&first, &address).unwrap();
+    let next = socket(SocketFlags::NONBLOCK);
+    assert_eq!(rustix::net::connect(&next, &address), Err(rustix::io::Errno::AGAIN), "the queue is full");
+    [listener, first]
+}
+
+#[test]
+fn deleting_a_container_whose_making_was_cut_off_leaves_the_one_in_its_cgroup_alone() {
+    let group =
+        |bundle: Bundle, name: &str| bundle.with("/linux/cgroupsPath", json!(format!("/gaufre/{name}")));
+    let first = Bundle::sh("sleep 60");
+    let name = first.id.clone();
+    let first = group(first, &name);
+    first.start();
+    let socket = first.dir.path().join("agent.sock");
+    // It waits for the agent, which is before it looks whether the group is in use.
+    let _held = busy_socket(&socket);
+    let seccomp = json!({
+        "defaultAction": "SCMP_ACT_ALLOW",
+        "listenerPath": socket,
+        "syscalls": [{"names": ["mkdir"], "action": "SCMP_ACT_NOTIFY"}],
+    });
+    let second = group(Bundle::sh("sleep 60"), &name).with("/linux/seccomp", seccomp);
+    let mut command = second.oci(&["create", &second.id]);
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    eventually("it is noted down", || second.state_dir().join("state.json").exists());
+    child.kill().unwrap();
+    child.wait().unwrap();
+    // Nobody is there to be killed.
+    assert_ne!(second.try_verb(&["kill", "--all", &second.id, "KILL"]).code, 0);
+    second.must(&["delete", &second.id]);
+    assert!(!second.state_dir().exists());
+    assert_eq!(first.status(), "running");
+}
+
+#[test]
+fn a_container_deleted_while_it_is_made_takes_nothing_from_the_next_of_its_name() {
+    let mut bundle = Bundle::sh("sleep 60");
+    let dir = bundle.dir.path().to_str().unwrap().to_owned();
+    let script = format!("touch {dir}/in; while [ ! -e {dir}/go ]; do sleep 0.05; done");
+    bundle.spec["hooks"] = json!({"createRuntime": [{"path": "/bin/sh", "args": ["sh", "-c", script]}]});
+    let mut command = bundle.oci(&["create", &bundle.id]);
+    let mut first = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    eventually("its hook runs", || Path::new(&dir).join("in").exists());
+    bundle.must(&["delete", "--force", &bundle.id]);
+    bundle.spec.as_object_mut().unwrap().remove("hooks");
+    bundle.create();
+    fs::write(Path::new(&dir).join("go"), "").unwrap();
+    assert!(!first.wait().unwrap().success());
+    assert_eq!(bundle.status(), "created");
+    bundle.must(&["start", &bundle.id]);
+}
+
+#[test]
+fn a_container_deleted_in_the_foreground_takes_nothing_from_the_next_of_its_name() {
+    let bundle = Bundle::sh("touch /started; sleep 60");
+    let mut command = bundle.oci(&["run", &bundle.id]);
+    let mut first = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let started = bundle.rootfs().join("started");
+    eventually("it runs", || started.exists());
+    // It cannot see the end of its container before the next one is there.
+    let pid = rustix::process::Pid::from_child(&first);
+    rustix::process::kill_process(pid, rustix::process::Signal::STOP).unwrap();
+    bundle.must(&["delete", "--force", &bundle.id]);
+    bundle.create();
+    rustix::process::kill_process(pid, rustix::process::Signal::CONT).unwrap();
+    assert_eq!(first.wait().unwrap().code(), Some(137));
+    assert_eq!(bundle.status(), "created");
+}
+
+#[test]
+fn all_who_delete_a_container_at_the_same_time_succeed() {
+    let mut bundle = Bundle::sh("true");
+    bundle.spec["hooks"] = json!({"poststop": [{"path": "/bin/sh", "args": ["sh", "-c", "sleep 0.2"]}]});
+    bundle.create();
+    let delete = || bundle.bare(&["delete", "--force", &bundle.id]).spawn().unwrap();
+    for mut child in [delete(), delete(), delete()] {
+        assert!(child.wait().unwrap().success());
+    }
+    assert!(!bundle.state_dir().exists());
 }
 
 #[test]

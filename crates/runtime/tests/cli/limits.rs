@@ -39,6 +39,27 @@ fn a_paused_container_can_be_killed_and_deleted() {
 }
 
 #[test]
+fn updates_at_the_same_time_lose_nothing_of_the_configuration() {
+    let bundle = Bundle::sh("sleep 60");
+    bundle.start();
+    for round in 0..5 {
+        let update = |limit: i32| {
+            let limit = (100 + 10 * round + limit).to_string();
+            bundle.bare(&["update", "--pids-limit", &limit, &bundle.id]).spawn().unwrap()
+        };
+        for mut child in (0..10).map(update).collect::<Vec<_>>() {
+            assert!(child.wait().unwrap().success());
+        }
+    }
+    let text = std::fs::read_to_string(bundle.state_dir().join("config.json")).unwrap();
+    let kept: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let dir = bundle.controller_dir("pids");
+    let limit = std::fs::read_to_string(dir.join("pids.max")).unwrap();
+    assert_eq!(kept["linux"]["resources"]["pids"]["limit"].to_string(), limit.trim());
+    assert_eq!(kept["process"]["args"], bundle.spec["process"]["args"]);
+}
+
+#[test]
 fn an_update_that_fails_changes_nothing_and_one_that_succeeds_is_kept_with_the_container() {
     let bundle = Bundle::sh("sleep 60");
     bundle.start();

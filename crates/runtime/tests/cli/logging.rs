@@ -67,6 +67,16 @@ fn debug_messages_come_on_request_only() {
 }
 
 #[test]
+fn escape_sequences_of_a_bundle_do_not_reach_the_terminal() {
+    let bundle = Bundle::sh("").with("/process/args", serde_json::json!(["/no\u{1b}[2Jsuch"]));
+    let outcome = bundle.try_in_bundle(&["run", &bundle.id]);
+    assert!(
+        outcome.stderr.contains("/no\\u{1b}[2Jsuch") && !outcome.stderr.contains('\u{1b}'),
+        "{outcome:?}"
+    );
+}
+
+#[test]
 fn options_that_cannot_be_are_refused() {
     for words in [
         ["--log-format", "xml", "list"],

@@ -110,6 +110,28 @@ fn an_asked_device_is_made_and_others_stay_out_of_reach() {
 }
 
 #[test]
+fn a_device_that_exists_with_another_mode_or_owner_than_asked_for_is_refused() {
+    use rustix::fs::{CWD, FileType, Mode, makedev, mknodat};
+    let device = json!({"path": "/nodes/own", "type": "c", "major": 10, "minor": 229});
+    let asking = |field: &str, value: u32| {
+        let mut device = device.clone();
+        device[field] = json!(value);
+        let bundle = Bundle::sh("stat -c %a:%u /nodes/own").with("/linux/devices", json!([device]));
+        fs::create_dir(bundle.rootfs().join("nodes")).unwrap();
+        let node = bundle.rootfs().join("nodes/own");
+        mknodat(CWD, node, FileType::CharacterDevice, Mode::from_raw_mode(0o600), makedev(10, 229)).unwrap();
+        bundle
+    };
+    for (field, value) in [("fileMode", 0o666), ("uid", 5), ("gid", 5)] {
+        let error = asking(field, value).failure();
+        assert!(error.contains("/nodes/own exists") && error.contains("600"), "{field}: {error}");
+    }
+    for (field, value) in [("fileMode", 0o600), ("uid", 0)] {
+        assert_eq!(asking(field, value).stdout(), "600:0\n");
+    }
+}
+
+#[test]
 fn mounts_of_the_container_do_not_reach_the_host() {
     let bundle = Bundle::sh("sleep 60");
     bundle.start();

@@ -208,3 +208,25 @@ fn what_cannot_be_a_hook_is_refused_by_name_before_anything_is_made() {
         assert!(error.contains("hooks.poststop") && error.contains(word), "{error}");
     }
 }
+
+#[test]
+fn hooks_run_however_their_name_is_spelt() {
+    let bundle = Bundle::sh("true");
+    let log = bundle.dir.path().join("spelt.log");
+    let hook = |stage: &str| {
+        let script = format!("echo {stage} >> {}", log.display());
+        json!([{"path": "/bin/sh", "args": ["sh", "-c", script]}])
+    };
+    let stages = ["createRuntime", "poststart", "poststop"];
+    let hooks: serde_json::Map<_, _> =
+        stages.iter().map(|stage| ((*stage).to_owned(), hook(stage))).collect();
+    let bundle = bundle.with("/hooks", hooks.into());
+    let mut create = bundle.oci(&["create", &bundle.id]);
+    let text = bundle.spec.to_string().replace("\"hooks\"", "\"h\\u006foks\"");
+    fs::write(bundle.dir.path().join("config.json"), text).unwrap();
+    let out = fs::File::create(bundle.dir.path().join("log")).unwrap();
+    assert!(create.stdout(out.try_clone().unwrap()).stderr(out).status().unwrap().success());
+    bundle.must(&["start", &bundle.id]);
+    bundle.must(&["delete", "--force", &bundle.id]);
+    assert_eq!(fs::read_to_string(log).unwrap(), "createRuntime\npoststart\npoststop\n");
+}

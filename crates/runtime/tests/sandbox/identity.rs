@@ -115,6 +115,31 @@ fn sysctls_of_own_namespaces_are_set_and_the_host_s_are_refused() {
 }
 
 #[test]
+fn what_would_be_the_host_s_is_refused_where_its_namespace_is_named_by_path() {
+    let by_path = |kind: &str, file: &str| {
+        let mut bundle = Bundle::sh("true");
+        let namespaces = bundle.spec["linux"]["namespaces"].as_array_mut().unwrap();
+        namespaces.retain(|namespace| namespace["type"] != kind);
+        namespaces.push(json!({"type": kind, "path": format!("/proc/self/ns/{file}")}));
+        bundle.spec.as_object_mut().unwrap().remove("hostname");
+        bundle
+    };
+    // What is there already, lest a failure of this test change the host.
+    let current = |path: &str| std::fs::read_to_string(path).unwrap().trim().to_owned();
+    let somaxconn = current("/proc/sys/net/core/somaxconn");
+    let error =
+        by_path("network", "net").with("/linux/sysctl", json!({"net.core.somaxconn": somaxconn})).failure();
+    assert!(error.contains("net.core.somaxconn"), "{error}");
+    let name = current("/proc/sys/kernel/hostname");
+    let error = by_path("uts", "uts").with("/hostname", json!(name)).failure();
+    assert!(error.contains("hostname needs a uts namespace"), "{error}");
+    let own = std::fs::read_link("/proc/self/ns/uts").unwrap();
+    let mut bundle = by_path("uts", "uts");
+    bundle.spec["process"]["args"] = json!(["readlink", "/proc/self/ns/uts"]);
+    assert_eq!(bundle.stdout().trim(), own.to_str().unwrap());
+}
+
+#[test]
 fn a_sysctl_whose_name_leads_elsewhere_is_refused() {
     let before = std::fs::read_to_string("/proc/sys/kernel/panic").unwrap();
     for name in [
@@ -142,4 +167,16 @@ fn the_environment_is_exactly_the_asked_one() {
         .with("/process/args", json!(["env"]))
         .with("/process/env", json!(["PATH=/bin", "A=b c"]));
     assert_eq!(bundle.stdout(), "PATH=/bin\nA=b c\n");
+}
+
+#[test]
+fn a_small_limit_on_descriptors_is_the_workload_s_alone() {
+    for limit in [8, 16] {
+        let limits = json!([{"type": "RLIMIT_NOFILE", "soft": limit, "hard": limit}]);
+        let bundle = Bundle::sh("ulimit -n; ulimit -Hn").with("/process/rlimits", limits);
+        assert_eq!(bundle.stdout(), format!("{limit}\n{limit}\n"));
+        let bundle = bundle.with("/process/args", json!(["sleep", "60"]));
+        bundle.start();
+        assert_eq!(bundle.exec("ulimit -n").stdout, format!("{limit}\n"));
+    }
 }

@@ -62,6 +62,57 @@ fn a_failed_start_is_reported_by_start() {
 }
 
 #[test]
+fn a_start_that_starts_nothing_fails() {
+    let dir = tempfile::tempdir().unwrap();
+    let mark = dir.path().join("in");
+    let hook = json!({"path": "/bin/sh", "args": ["sh", "-c", "touch /mark/in; sleep 60"]});
+    let bundle = Bundle::sh("sleep 60")
+        .with("/hooks", json!({"startContainer": [hook]}))
+        .mount(json!({"destination": "/mark", "source": dir.path(), "options": ["bind"]}));
+    bundle.create();
+    let mut command = bundle.bare(&["start", &bundle.id]);
+    let mut start = command.stderr(std::process::Stdio::null()).spawn().unwrap();
+    eventually("its hook runs", || mark.exists());
+    bundle.must(&["kill", &bundle.id, "KILL"]);
+    assert!(!start.wait().unwrap().success());
+    eventually("it is stopped", || bundle.status() == "stopped");
+}
+
+#[test]
+fn a_paused_container_cannot_be_started_before_it_is_resumed() {
+    let bundle = Bundle::sh("sleep 60");
+    bundle.create();
+    bundle.must(&["pause", &bundle.id]);
+    assert_eq!(bundle.status(), "paused");
+    let outcome = bundle.try_verb(&["start", &bundle.id]);
+    assert!(outcome.code == 1 && outcome.stderr.contains("paused"), "{outcome:?}");
+    bundle.must(&["resume", &bundle.id]);
+    assert_eq!(bundle.status(), "created");
+    bundle.must(&["start", &bundle.id]);
+    assert_eq!(bundle.status(), "running");
+}
+
+#[test]
+fn of_starts_at_the_same_time_one_succeeds_and_runs_the_hooks() {
+    for _ in 0..10 {
+        let bundle = Bundle::sh("sleep 60");
+        let log = bundle.dir.path().join("hooks.log");
+        let script = format!("echo started >> {}", log.display());
+        let hook = json!({"path": "/bin/sh", "args": ["sh", "-c", script]});
+        let bundle = bundle.with("/hooks", json!({"poststart": [hook]}));
+        bundle.create();
+        let start = || {
+            let mut command = bundle.bare(&["start", &bundle.id]);
+            command.stderr(std::process::Stdio::null()).spawn().unwrap()
+        };
+        let starts = [start(), start(), start()];
+        let succeeded = starts.map(|mut child| child.wait().unwrap().success());
+        assert_eq!(succeeded.iter().filter(|success| **success).count(), 1);
+        assert_eq!(std::fs::read_to_string(log).unwrap(), "started\n");
+    }
+}
+
+#[test]
 fn an_early_exit_never_hangs() {
     let bundle = Bundle::sh("true").with("/process/args", json!(["true"]));
     for _ in 0..30 {

@@ -226,3 +226,70 @@ fn what_only_a_new_tmpfs_has_is_left_out_of_a_bind_mount_with_a_warning() {
     let error = Bundle::sh("true").mount(mount("subvol=x")).failure();
     assert!(error.contains("the bind mount at /x has no option subvol"), "{error}");
 }
+
+#[test]
+fn a_mount_at_a_link_to_nothing_is_where_the_link_leads() {
+    let bundle = Bundle::sh("cat /run/secrets/x/token /run/resolve/conf /late/deep/token; ls -d /late/deep");
+    let rootfs = bundle.rootfs();
+    std::fs::create_dir_all(rootfs.join("real/var")).unwrap();
+    // As images have /var/run; the way back from it is that of the directory, not of the name.
+    symlink("/real/var", rootfs.join("var")).unwrap();
+    symlink("../../run", rootfs.join("real/var/run")).unwrap();
+    symlink("../run/resolve/conf", rootfs.join("etc/conf")).unwrap();
+    symlink("../../../../../late", rootfs.join("etc/out")).unwrap();
+    let data = bundle.dir.path().join("data");
+    std::fs::create_dir(&data).unwrap();
+    std::fs::write(data.join("token"), "token\n").unwrap();
+    let bind = |from: &str, to: &str| json!({"destination": to, "source": from, "options": ["bind"]});
+    let data = data.to_str().unwrap();
+    let bundle = bundle
+        .mount(bind(data, "/var/run/secrets/x"))
+        .mount(bind(&format!("{data}/token"), "/etc/conf"))
+        .mount(bind(data, "/etc/out/deep"));
+    assert_eq!(bundle.stdout(), "token\ntoken\ntoken\n/late/deep\n");
+    assert!(rootfs.join("run/secrets/x").is_dir() && !rootfs.join("real/run").exists());
+
+    let bundle = Bundle::sh("true").mount(bind(data, "/etc/circle/x"));
+    symlink("circle", bundle.rootfs().join("etc/circle")).unwrap();
+    let error = bundle.failure();
+    assert!(error.contains("/etc/circle/x"), "{error}");
+}
+
+#[test]
+fn options_of_a_cgroup_mount_are_honoured_or_refused() {
+    let mount = |options: &[&str]| {
+        let mut bundle = Bundle::sh("grep ' /sys/fs/cgroup' /proc/self/mountinfo");
+        let mounts = bundle.spec["mounts"].as_array_mut().unwrap();
+        mounts.retain(|mount| mount["destination"] != "/sys/fs/cgroup");
+        let options = [&["nosuid", "noexec", "nodev"], options].concat();
+        bundle.mount(json!({"destination": "/sys/fs/cgroup", "type": "cgroup", "options": options}))
+    };
+    let error = mount(&["bogus=1"]).failure();
+    assert!(error.contains("bogus") && error.contains("/sys/fs/cgroup"), "{error}");
+    let ids = json!([{"containerID": 0, "hostID": 0, "size": 1000}]);
+    let mut mapped = mount(&[]);
+    let last = mapped.spec["mounts"].as_array_mut().unwrap().last_mut().unwrap();
+    last["uidMappings"] = ids.clone();
+    last["gidMappings"] = ids;
+    let error = mapped.failure();
+    assert!(error.contains("mapped ids"), "{error}");
+    let out = mount(&["rshared"]).stdout();
+    assert!(!out.is_empty() && out.lines().all(|line| line.contains(" shared:")), "{out}");
+    let out = mount(&["rprivate"]).stdout();
+    assert!(!out.is_empty() && !out.contains(" shared:"), "{out}");
+}
+
+#[test]
+fn a_mount_with_a_long_option_is_like_any_other() {
+    let mode = format!("mode={}755", "0".repeat(300));
+    let tmpfs = json!({"destination": "/etc/data", "type": "tmpfs", "source": "tmpfs",
+        "options": [mode, "ro", "noatime", "nosuid", "tmpcopyup"]});
+    let below = json!({"destination": "/etc/data/below", "type": "tmpfs", "source": "tmpfs"});
+    let script = "cat /etc/data/file; ls -d /etc/data/below; touch /etc/data/x || touch /etc/data/below/x && \
+        grep -c ' /etc/data ro,nosuid,noatime ' /proc/self/mountinfo; grep -c ' /proc' /proc/self/mountinfo";
+    let bundle = Bundle::sh(script).mount(tmpfs).mount(below);
+    let without = Bundle::sh("grep -c ' /proc' /proc/self/mountinfo").stdout();
+    fs::create_dir(bundle.rootfs().join("etc/data")).unwrap();
+    fs::write(bundle.rootfs().join("etc/data/file"), "copied\n").unwrap();
+    assert_eq!(bundle.stdout(), format!("copied\n/etc/data/below\n1\n{without}"));
+}

@@ -22,6 +22,9 @@ fn fields_that_are_not_honoured_are_named() {
         ("/process/args", json!([]), "process.args"),
         ("/process/env", json!(["novalue"]), "process.env"),
         ("/process/oomScoreAdj", json!(5000), "process.oomScoreAdj"),
+        ("/process/user/umask", json!(u32::MAX), "process.user.umask"),
+        ("/hostname", json!("a\0b"), "hostname contains"),
+        ("/domainname", json!("a\0b"), "domainname contains"),
         ("/ociVersion", json!("3.0"), "ociVersion"),
     ] {
         let error = Bundle::sh("true").with(pointer, value).failure();
@@ -45,6 +48,18 @@ fn a_mount_over_the_root_itself_is_refused() {
             let mount = json!({"destination": destination, "type": kind, "source": "rootfs"});
             let error = bundle.mount(mount).failure();
             assert!(error.contains(destination) && error.contains("cover the root"), "{kind}: {error}");
+        }
+    }
+}
+
+#[test]
+fn the_root_as_a_masked_or_read_only_path_is_refused() {
+    for field in ["maskedPaths", "readonlyPaths"] {
+        for path in ["/", "/tmp/..", "/self"] {
+            let bundle = Bundle::sh("true").with(&format!("/linux/{field}"), json!([path]));
+            std::os::unix::fs::symlink("/", bundle.rootfs().join("self")).unwrap();
+            let error = bundle.failure();
+            assert!(error.contains(&format!("{path} is the container's root")), "{field}: {error}");
         }
     }
 }

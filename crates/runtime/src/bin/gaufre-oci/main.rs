@@ -11,6 +11,7 @@ mod foreground;
 mod global;
 mod log;
 mod making;
+mod pid_file;
 mod report;
 mod signal_names;
 mod verbs;

@@ -4,17 +4,17 @@ use std::fs;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use gaufre_runtime::cgroup::CgroupManager;
+use gaufre_runtime::cgroup::Cgroup;
 use gaufre_runtime::state::{self, State, StateDir};
-use gaufre_runtime::{CreateOptions, CreateRequest, Created, Rootfs, cgroup_of, create, run_sealed};
+use gaufre_runtime::{CreateOptions, CreateRequest, Created, Rootfs, create_noting, run_sealed};
 use oci_spec::runtime::{Process, Spec};
-use rustix::process::Pid;
 
 use crate::args::{Args, Known, flag, value};
 use crate::command::Failure;
 use crate::console::{CONSOLE_SOCKET, Console};
 use crate::fds::{PRESERVE_FDS, Preserved};
 use crate::global::Global;
+use crate::pid_file::write_pid_file;
 
 pub(crate) const PID_FILE: Known = value("pid-file", "", "PATH", "write the process's id there");
 
@@ -46,7 +46,7 @@ impl Making {
         // Done already, as a rule, where the program begins.
         run_sealed()?;
         let preserved = Preserved::take(args)?;
-        let state_dir = global.state_dir(args)?;
+        let mut state_dir = global.state_dir(args)?;
         let bundle = args.value("bundle").unwrap_or(".");
         let bundle = fs::canonicalize(bundle).map_err(|error| format!("the bundle {bundle}: {error}"))?;
         let (mut spec, config) = gaufre_runtime::spec::read(&bundle.join("config.json"))?;
@@ -55,7 +55,7 @@ impl Making {
         if let Some(process) = spec.process_mut() {
             preserved.announce(process);
         }
-        let state = first_state(state_dir.id(), &bundle, &spec, global.cgroup_manager)?;
+        let state = first_state(state_dir.id(), &bundle, &spec)?;
         state_dir.claim(&state, &config)?;
         let options = CreateOptions {
             cgroup_manager: global.cgroup_manager,
@@ -72,16 +72,21 @@ impl Making {
         self,
         socket: Option<BorrowedFd<'_>>,
     ) -> Result<(StateDir, Created, Option<OwnedFd>), Failure> {
-        let Self { state_dir, state, spec, preserved, console, options, pid_file } = self;
-        let created = create(CreateRequest {
-            id: &state.id,
+        let Self { mut state_dir, mut state, spec, preserved, console, options, pid_file } = self;
+        let (id, bundle) = (state.id.clone(), state.bundle.clone());
+        let request = CreateRequest {
+            id: &id,
             spec: &spec,
-            bundle: &state.bundle,
+            bundle: &bundle,
             rootfs: Rootfs::PathThrough(state_dir.root_place()),
             stdio: console.stdio(),
             preserve_fds: &preserved.borrowed(),
             start_socket: socket,
             options,
+        };
+        let created = create_noting(request, |cgroup| {
+            state.cgroup = cgroup.clone();
+            Ok(state_dir.store(&state)?)
         });
         let mut created = match created {
             Ok(created) => created,
@@ -94,6 +99,7 @@ impl Making {
         let finish = || {
             let process = Some(state::Process::of(created.pid())?);
             state_dir.store(&State { maker: None, process, ..state })?;
+            state_dir.settle();
             let master = console.deliver(created.console_master())?;
             write_pid_file(pid_file.as_deref(), created.pid())?;
             Ok(master)
@@ -110,24 +116,16 @@ impl Making {
     }
 }
 
-fn first_state(id: &str, bundle: &Path, spec: &Spec, manager: CgroupManager) -> Result<State, Failure> {
+fn first_state(id: &str, bundle: &Path, spec: &Spec) -> Result<State, Failure> {
     Ok(State {
         id: id.to_owned(),
         bundle: bundle.to_owned(),
         rootfs: bundle.join(spec.root().as_ref().map_or(Path::new(""), |root| root.path())),
         created: state::now(),
         annotations: spec.annotations().clone().unwrap_or_default().into_iter().collect(),
-        cgroup: cgroup_of(id, spec, manager)?,
+        // Until nobody else is known to be in its group, nothing may be deleted by that name.
+        cgroup: Cgroup::none(),
         maker: Some(state::Process::of(rustix::process::getpid())?),
         process: None,
     })
-}
-
-/// Writes the process's id, whole or not at all.
-pub(crate) fn write_pid_file(path: Option<&Path>, pid: Pid) -> Result<(), Failure> {
-    let Some(path) = path else { return Ok(()) };
-    let mut new = path.as_os_str().to_owned();
-    new.push(".new");
-    let written = fs::write(&new, pid.as_raw_nonzero().to_string()).and_then(|()| fs::rename(&new, path));
-    Ok(written.map_err(|error| format!("the pid file {}: {error}", path.display()))?)
 }

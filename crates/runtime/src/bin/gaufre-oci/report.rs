@@ -27,10 +27,10 @@ impl Report {
             // As runc: whoever reads the log reads the form it asked for, whoever reads standard error reads plain text.
             Some(_) => {
                 self.write("error", &text);
-                eprintln!("gaufre-oci: {text}");
+                eprintln!("gaufre-oci: {}", printable(&text));
             }
             None if self.json => self.write("error", &text),
-            None => eprintln!("gaufre-oci: {text}"),
+            None => eprintln!("gaufre-oci: {}", printable(&text)),
         }
     }
 
@@ -68,7 +68,20 @@ fn json(level: &str, text: &str) -> String {
 
 /// As logrus: `time="..." level=error msg="..."`.
 fn plain(level: &str, text: &str) -> String {
-    format!("time=\"{}\" level={level} msg={}\n", time(), serde_json::Value::from(text))
+    format!("time=\"{}\" level={level} msg={}\n", time(), serde_json::Value::from(printable(text)))
+}
+
+/// What an image or a bundle chose may be in a message: a terminal must not act on it.
+fn printable(text: &str) -> String {
+    let is_plain = |letter: char| !letter.is_control() || letter == '\n';
+    text.chars().fold(String::with_capacity(text.len()), |mut shown, letter| {
+        if is_plain(letter) {
+            shown.push(letter);
+        } else {
+            shown.extend(letter.escape_default());
+        }
+        shown
+    })
 }
 
 /// Whole seconds, as runc.
@@ -116,6 +129,15 @@ mod tests {
             assert_eq!(in_go_s_words(&std::io::Error::from_raw_os_error(errno).to_string()), spelt);
         }
         assert_eq!(in_go_s_words("Something else"), "Something else");
+    }
+
+    #[test]
+    fn a_terminal_sees_no_escape_sequences() {
+        assert_eq!(
+            printable("/a\u{1b}]0;x\u{7}\u{9b}2J\n\u{e9}\r"),
+            "/a\\u{1b}]0;x\\u{7}\\u{9b}2J\n\u{e9}\\r"
+        );
+        assert!(plain("error", "\u{9b}2J").contains("u{9b}2J"));
     }
 
     #[test]

@@ -18,16 +18,14 @@ pub(crate) const DELETE: Command = Command {
 fn run(global: &Global, args: &Args) -> Outcome {
     args.no_more(1)?;
     let force = args.has("force");
-    match delete(&global.state_dir(args)?, force) {
-        Err(Failure { error, .. })
-            if force && matches!(error.downcast_ref(), Some(StateError::Unknown { .. })) =>
-        {
-            Ok(0)
-        }
-        deleted => deleted.map(|()| 0),
-    }
+    delete(&global.state_dir(args)?, force)?;
+    Ok(0)
 }
 
+/// With `force`, one that is gone by now is as good as deleted.
 pub(crate) fn delete(state_dir: &StateDir, force: bool) -> Result<(), Failure> {
-    Ok(state_dir.delete(force)?)
+    match state_dir.delete(force) {
+        Err(StateError::Unknown { .. }) if force => Ok(()),
+        deleted => Ok(deleted?),
+    }
 }

@@ -16,7 +16,8 @@ use crate::console::{CONSOLE_SOCKET, Console};
 use crate::fds::{PRESERVE_FDS, Preserved};
 use crate::foreground;
 use crate::global::Global;
-use crate::making::{PID_FILE, write_pid_file};
+use crate::making::PID_FILE;
+use crate::pid_file::write_pid_file;
 
 const OPTIONS: &[Known] = &[
     value("process", "p", "FILE", "the process as in a configuration, in place of the options below"),

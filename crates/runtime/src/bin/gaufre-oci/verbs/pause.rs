@@ -39,7 +39,7 @@ fn resume(global: &Global, args: &Args) -> Outcome {
     args.no_more(1)?;
     let state_dir = global.state_dir(args)?;
     let state = state_dir.load()?;
-    // A container that was created only may have been paused as well; then it is still that.
+    // A container that was created only may have been paused as well; it is that again then.
     if !state.cgroup.is_frozen()? {
         return Err(format!("container not paused: {} is {}", state.id, state_dir.status(&state)).into());
     }
