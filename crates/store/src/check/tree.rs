@@ -11,9 +11,9 @@ use xxhash_rust::xxh3::Xxh3;
 
 use crate::layer::file;
 use crate::record::{self, Inode, Step};
-use crate::tar::Piece;
 use crate::tree;
-use crate::unpack::{OPAQUE, is_allowed_xattr, xattr_checksum};
+use crate::unpack::xattr_checksum;
+use gaufre_lazy::layer::{OPAQUE, Piece, is_allowed};
 
 /// Files are read in pieces of this size.
 const BUFFER_BYTES: usize = 256 << 10;
@@ -222,7 +222,7 @@ fn xattrs(
     get: impl Fn(&[u8], &mut [u8]) -> rustix::io::Result<usize>,
 ) -> io::Result<Option<u64>> {
     let mut found = Vec::new();
-    for name in list.split(|&byte| byte == 0).filter(|name| is_allowed_xattr(name)) {
+    for name in list.split(|&byte| byte == 0).filter(|name| is_allowed(name)) {
         let mut value = vec![0_u8; 1 << 16];
         let len = get(name, &mut value)?;
         value.truncate(len);

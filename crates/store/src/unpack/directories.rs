@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::ffi::CString;
 
+use gaufre_lazy::layer::{Entry, LayerError, OPAQUE, Time, allowed, join};
 use rustix::fs::{AtFlags, FileType, Gid, Mode, Stat, Timespec, Timestamps, Uid, XattrFlags};
 use rustix::io::Errno;
 
 use super::parents::Parent;
-use super::{OPAQUE, UnpackError, Unpacker, attributes, name};
+use super::{Unpacker, attributes};
 use crate::record::{Inode, Step};
-use crate::tar::{Entry, Time};
 
 /// Paths and attributes of directories wait in memory; no real layer comes near this.
 const MAX_WAITING_BYTES: usize = 96 << 20;
@@ -44,12 +44,12 @@ impl Directories {
         self.waiting.insert(Vec::new(), Waiting::implied());
     }
 
-    fn put(&mut self, path: &[u8], waiting: Waiting) -> Result<(), UnpackError> {
+    fn put(&mut self, path: &[u8], waiting: Waiting) -> Result<(), LayerError> {
         let xattrs: usize = waiting.xattrs.iter().map(|(name, value)| name.len() + value.len()).sum();
         self.held_bytes += path.len() + xattrs + size_of::<Waiting>();
         if self.held_bytes > MAX_WAITING_BYTES {
             let limit = MAX_WAITING_BYTES as u64;
-            return Err(UnpackError::Limit { what: "bytes of names and attributes of directories", limit });
+            return Err(LayerError::Limit { what: "bytes of names and attributes of directories", limit });
         }
         self.waiting.insert(path.to_vec(), waiting);
         Ok(())
@@ -64,9 +64,9 @@ impl Directories {
 
 impl Unpacker<'_> {
     /// The directory that an entry goes into, made with its own missing parents if need be.
-    pub(super) fn parent(&mut self, path: &[u8]) -> Result<Parent, UnpackError> {
+    pub(super) fn parent(&mut self, path: &[u8]) -> Result<Parent, LayerError> {
         let found =
-            self.parents.find(path).map_err(|error| UnpackError::io("open the directory", path, error));
+            self.parents.find(path).map_err(|error| LayerError::io("open the directory", path, error));
         match found {
             Ok(Some(parent)) => return Ok(parent),
             Ok(None) => {}
@@ -77,9 +77,9 @@ impl Unpacker<'_> {
         let split = path.iter().rposition(|&byte| byte == b'/');
         let (above, name) = split.map_or((&b""[..], path), |at| (&path[..at], &path[at + 1..]));
         let above = self.parent(above)?;
-        let real = name::join(&above.path, name);
-        let name = CString::new(name).map_err(|_| UnpackError::entry(path, "its name contains a NUL"))?;
-        match stat(&above, &name).map_err(|error| UnpackError::io("look up", path, error))? {
+        let real = join(&above.path, name);
+        let name = CString::new(name).map_err(|_| LayerError::entry(path, "its name contains a NUL"))?;
+        match stat(&above, &name).map_err(|error| LayerError::io("look up", path, error))? {
             None => self.make(&above, &name, &real, Waiting::implied())?,
             Some(stat) if is_whiteout(&stat) => {
                 self.replace(&above, &name, &real, &stat)?;
@@ -87,15 +87,15 @@ impl Unpacker<'_> {
             }
             Some(stat) if FileType::from_raw_mode(stat.st_mode).is_dir() => {}
             Some(_) => {
-                return Err(UnpackError::entry(
+                return Err(LayerError::entry(
                     path,
                     "a file or a broken link stands where its directory must be",
                 ));
             }
         }
         let again =
-            self.parents.find(&real).map_err(|error| UnpackError::io("open the directory", path, error))?;
-        again.ok_or_else(|| UnpackError::io("open the directory", path, Errno::NOENT))
+            self.parents.find(&real).map_err(|error| LayerError::io("open the directory", path, error))?;
+        again.ok_or_else(|| LayerError::io("open the directory", path, Errno::NOENT))
     }
 
     /// An entry that is a directory.
@@ -105,11 +105,10 @@ impl Unpacker<'_> {
         name: &CString,
         path: &[u8],
         entry: Entry,
-    ) -> Result<(), UnpackError> {
+    ) -> Result<(), LayerError> {
         let Entry { mode, uid, gid, mtime, xattrs, .. } = entry;
-        let mut waiting =
-            Waiting { mode, uid, gid, mtime, xattrs: attributes::allowed(xattrs), opaque: false };
-        match stat(parent, name).map_err(|error| UnpackError::io("look up", path, error))? {
+        let mut waiting = Waiting { mode, uid, gid, mtime, xattrs: allowed(xattrs), opaque: false };
+        match stat(parent, name).map_err(|error| LayerError::io("look up", path, error))? {
             Some(stat) if FileType::from_raw_mode(stat.st_mode).is_dir() => {
                 waiting.opaque = self.directories.waiting.get(path).is_some_and(|former| former.opaque);
                 return self.directories.put(path, waiting);
@@ -124,11 +123,11 @@ impl Unpacker<'_> {
     }
 
     /// The archive's entry for the root itself.
-    pub(super) fn root(&mut self, entry: Entry) -> Result<(), UnpackError> {
+    pub(super) fn root(&mut self, entry: Entry) -> Result<(), LayerError> {
         let opaque = self.directories.waiting.get(&b""[..]).is_some_and(|root| root.opaque);
         let Entry { mode, uid, gid, mtime, xattrs, .. } = entry;
         self.done.names_root = true;
-        let xattrs = attributes::allowed(xattrs);
+        let xattrs = allowed(xattrs);
         self.directories.put(b"", Waiting { mode, uid, gid, mtime, xattrs, opaque })
     }
 
@@ -148,17 +147,17 @@ impl Unpacker<'_> {
         name: &CString,
         path: &[u8],
         waiting: Waiting,
-    ) -> Result<(), UnpackError> {
+    ) -> Result<(), LayerError> {
         self.count()?;
         rustix::fs::mkdirat(&*parent.fd, name, Mode::RWXU)
-            .map_err(|error| UnpackError::io("make the directory", path, error))?;
+            .map_err(|error| LayerError::io("make the directory", path, error))?;
         self.directories.put(path, waiting)
     }
 
     /// Gives every directory what its entry said.
-    pub(super) fn finish_directories(&mut self) -> Result<(), UnpackError> {
+    pub(super) fn finish_directories(&mut self) -> Result<(), LayerError> {
         for (path, waiting) in std::mem::take(&mut self.directories.waiting) {
-            let failed = |error: Errno| UnpackError::io("finish the directory", &path, error);
+            let failed = |error: Errno| LayerError::io("finish the directory", &path, error);
             let Waiting { mode, uid, gid, mtime, xattrs, opaque } = waiting;
             let dir = self.parents.open_real(&path).map_err(failed)?;
             if (uid, gid) != self.owner {

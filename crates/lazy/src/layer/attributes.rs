@@ -1,0 +1,22 @@
+//! Which extended attributes of an image's files are kept.
+
+/// Marks a directory that hides its namesakes in the layers below (kernel, filesystems/overlayfs, "whiteouts").
+pub const OPAQUE: &str = "trusted.overlay.opaque";
+
+/// Name and value.
+pub type Xattr = (Vec<u8>, Vec<u8>);
+
+/// The attributes that an image may set.
+///
+/// `trusted.*` steers the kernel's overlayfs and would let an image reach into other layers; so would
+/// `user.overlay.*` in mounts without root. Of `security.*` only file capabilities mean the same on every host.
+pub fn allowed(xattrs: Vec<Xattr>) -> Vec<Xattr> {
+    xattrs.into_iter().filter(|(name, _)| is_allowed(name)).collect()
+}
+
+/// Whether an image may set the attribute `name`.
+pub fn is_allowed(name: &[u8]) -> bool {
+    (name.starts_with(b"user.") && !name.starts_with(b"user.overlay."))
+        || name == b"security.capability"
+        || name.starts_with(b"system.posix_acl_")
+}
