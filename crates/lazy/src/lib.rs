@@ -1,17 +1,33 @@
-//! Layers as file systems: what both the store's unpacker and the index of a layer's tar are made from.
+//! Layers as file systems: the index of a layer's tar, which lets the kernel mount the tar as it is.
+//!
+//! An index is made from the stream of a layer once. Together with the tar it is an EROFS file system; layers stack under
+//! overlayfs as unpacked directories do.
 //!
 //! ```
-//! use gaufre_lazy::layer::{Kind, Reader};
+//! use std::io::Cursor;
+//!
+//! use gaufre_lazy::layer::LayerLimits;
+//! use gaufre_lazy::write_index;
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let mut reader = Reader::new(&[0_u8; 1024][..]);
-//! while let Some(entry) = reader.next_entry()? {
-//!     println!("{} is a directory: {}", String::from_utf8_lossy(&entry.path), entry.kind == Kind::Directory);
-//! }
+//! // An archive with nothing in it: two blocks of zeros.
+//! let tar = [0_u8; 1024];
+//! let mut index = Cursor::new(Vec::new());
+//! let indexed = write_index(&tar[..], &mut index, &LayerLimits::default())?;
+//! assert_eq!((indexed.files, indexed.tar_bytes), (0, 1024));
+//! assert_eq!(index.get_ref()[1024..1028], 0xe0f5_e1e2_u32.to_le_bytes());
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! [`layer`] holds the rules by which layers are read, here and by the store's unpacker.
 
 #![forbid(unsafe_code)]
 
+mod erofs;
+mod index;
 pub mod layer;
+mod mount;
+
+pub use index::{IndexError, Indexed, write_index};
+pub use mount::{MountError, mount_index};

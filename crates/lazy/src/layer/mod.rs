@@ -4,12 +4,16 @@
 //! refuse the same layers and show the same files.
 
 mod attributes;
+mod bounded;
+mod budget;
 mod error;
 mod limits;
 mod name;
 mod tar;
 
 pub use attributes::{OPAQUE, Xattr, allowed, is_allowed};
+pub use bounded::Bounded;
+pub use budget::DirectoryBudget;
 pub use error::LayerError;
 pub use limits::LayerLimits;
 pub use name::{Meaning, join, link_target, meaning};

@@ -1,0 +1,121 @@
+//! Directories of the layer: named, implied, opaque.
+
+use std::collections::BTreeMap;
+
+use super::Builder;
+use super::attributes::Family;
+use super::resolve::Links;
+use super::tree::{Attributes, Content, Directory, InodeId, ROOT};
+use crate::layer::{Entry, LayerError, Xattr, allowed};
+
+/// The longest path that the kernel takes (`PATH_MAX`, without its NUL): a directory below it could not be opened.
+const MAX_PATH_BYTES: usize = 4095;
+
+impl Builder<'_> {
+    /// The directory that an entry goes into, made with its own missing parents if need be.
+    pub(super) fn parent(&mut self, path: &[u8]) -> Result<InodeId, LayerError> {
+        if let Ok(directory) = self.tree.find(path, Links::Follow) {
+            return Ok(directory);
+        }
+        let split = path.iter().rposition(|&byte| byte == b'/');
+        let (above, name) = split.map_or((&b""[..], path), |at| (&path[..at], &path[at + 1..]));
+        let above = self.parent(above)?;
+        let implied = Attributes { mode: 0o755, ..Attributes::default() };
+        let directory = match self.tree.child(above, name) {
+            None => self.make(above, name, implied, &[], false)?,
+            Some(found) if self.is_whiteout(found) => {
+                self.tree.remove(above, name);
+                self.make(above, name, implied, &[], true)?
+            }
+            Some(found) => found,
+        };
+        match self.tree.directory(directory) {
+            Some(found) if found.path_bytes <= MAX_PATH_BYTES => Ok(directory),
+            Some(_) => Err(too_deep(path)),
+            None => {
+                Err(LayerError::entry(path, "a file or a broken link stands where its directory must be"))
+            }
+        }
+    }
+
+    /// An entry that is a directory.
+    pub(super) fn directory(
+        &mut self,
+        parent: InodeId,
+        name: &[u8],
+        path: &[u8],
+        mut entry: Entry,
+    ) -> Result<(), LayerError> {
+        entry.xattrs = allowed(entry.xattrs);
+        let xattrs = entry.xattrs.clone();
+        let attributes = self.attributes(path, Family::Directory, entry)?;
+        let mut opaque = false;
+        if let Some(found) = self.tree.child(parent, name) {
+            if let Some(directory) = self.tree.directory(found) {
+                let path_bytes = directory.path_bytes;
+                self.budget.take(path_bytes, &xattrs)?;
+                self.tree.inode_mut(found).attributes = attributes;
+                return Ok(());
+            }
+            opaque = self.is_whiteout(found);
+            self.tree.remove(parent, name);
+        }
+        self.make(parent, name, attributes, &xattrs, opaque).map(drop)
+    }
+
+    /// The archive's entry for the root itself.
+    pub(super) fn root(&mut self, mut entry: Entry) -> Result<(), LayerError> {
+        self.indexed.names_root = true;
+        entry.xattrs = allowed(entry.xattrs);
+        self.budget.take(0, &entry.xattrs)?;
+        let attributes = self.attributes(b".", Family::Directory, entry)?;
+        self.tree.inode_mut(ROOT).attributes = attributes;
+        Ok(())
+    }
+
+    /// `.wh..wh..opq` in `directory`.
+    pub(super) fn opaque(&mut self, directory: InodeId) {
+        if let Some(found) = self.tree.directory_mut(directory) {
+            found.opaque = true;
+        }
+        if directory == ROOT {
+            self.indexed.opaque_root = true;
+        }
+    }
+
+    fn make(
+        &mut self,
+        parent: InodeId,
+        name: &[u8],
+        attributes: Attributes,
+        xattrs: &[Xattr],
+        opaque: bool,
+    ) -> Result<InodeId, LayerError> {
+        self.count()?;
+        let above = self.tree.directory(parent).map_or(0, |directory| directory.path_bytes);
+        let path_bytes = if parent == ROOT { name.len() } else { above + 1 + name.len() };
+        self.budget.take(path_bytes, xattrs)?;
+        let directory = Directory { parent, children: BTreeMap::new(), opaque, path_bytes };
+        let content = Content::Directory(Box::new(directory));
+        self.tree.add(parent, name, attributes, content, size_of::<Directory>())
+    }
+
+    /// Whether every directory can be opened by its path.
+    pub(super) fn check_depth(&self) -> Result<(), LayerError> {
+        let mut waiting = vec![ROOT];
+        while let Some(directory) = waiting.pop().and_then(|id| self.tree.directory(id)) {
+            for (name, &child) in &directory.children {
+                match self.tree.directory(child) {
+                    Some(found) if found.path_bytes > MAX_PATH_BYTES => return Err(too_deep(name)),
+                    Some(_) => waiting.push(child),
+                    None => {}
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn too_deep(path: &[u8]) -> LayerError {
+    LayerError::entry(path, "the path of a directory is too long once links are followed")
+}
