@@ -16,8 +16,8 @@ impl ChunkBits {
 
     /// The shortest chunk that holds all of `size_bytes`, or the longest there is.
     pub(crate) fn of_whole(size_bytes: u64) -> Self {
-        let bits = size_bytes.max(1).next_power_of_two().trailing_zeros();
-        Self(if size_bytes > 1 << MAX_BITS { MAX_BITS } else { bits.clamp(BLOCK_BITS, MAX_BITS) })
+        let bits = size_bytes.clamp(1, 1 << MAX_BITS).next_power_of_two().trailing_zeros();
+        Self(bits.max(BLOCK_BITS))
     }
 
     /// Twice as long.

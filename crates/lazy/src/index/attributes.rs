@@ -43,7 +43,7 @@ pub(super) fn settle(
         body_bytes += xattr::padded_bytes(table.entry(number));
         numbers.push(number);
     }
-    // Room for a mark that the directory is opaque.
+    // Room for the marks of directories.
     if xattr::body_bytes(0, body_bytes) > xattr::MAX_BODY_BYTES - 64 {
         let limit = xattr::MAX_BODY_BYTES;
         return Err(LayerError::Limit { what: "bytes of extended attributes of one file", limit });

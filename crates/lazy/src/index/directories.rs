@@ -95,21 +95,31 @@ impl Builder<'_> {
         let above = self.tree.directory(parent).map_or(0, |directory| directory.path_bytes);
         let path_bytes = if parent == ROOT { name.len() } else { above + 1 + name.len() };
         self.budget.take(path_bytes, xattrs)?;
-        let directory = Directory { parent, children: BTreeMap::new(), opaque, path_bytes };
+        let directory =
+            Directory { parent, children: BTreeMap::new(), opaque, has_whiteouts: false, path_bytes };
         let content = Content::Directory(Box::new(directory));
         self.tree.add(parent, name, attributes, content, size_of::<Directory>())
     }
 
-    /// Whether every directory can be opened by its path.
-    pub(super) fn check_depth(&self) -> Result<(), LayerError> {
+    /// When all entries are read: every directory must be one that can be opened by its path, and those with whiteouts
+    /// are noted.
+    pub(super) fn finish_directories(&mut self) -> Result<(), LayerError> {
         let mut waiting = vec![ROOT];
-        while let Some(directory) = waiting.pop().and_then(|id| self.tree.directory(id)) {
+        while let Some(id) = waiting.pop() {
+            let Some(directory) = self.tree.directory(id) else { continue };
+            let mut has_whiteouts = false;
             for (name, &child) in &directory.children {
-                match self.tree.directory(child) {
-                    Some(found) if found.path_bytes > MAX_PATH_BYTES => return Err(too_deep(name)),
-                    Some(_) => waiting.push(child),
-                    None => {}
+                match &self.tree.inode(child).content {
+                    Content::Directory(found) if found.path_bytes > MAX_PATH_BYTES => {
+                        return Err(too_deep(name));
+                    }
+                    Content::Directory(_) => waiting.push(child),
+                    Content::Whiteout => has_whiteouts = true,
+                    _ => {}
                 }
+            }
+            if let Some(directory) = self.tree.directory_mut(id) {
+                directory.has_whiteouts = has_whiteouts;
             }
         }
         Ok(())

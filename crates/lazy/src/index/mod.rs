@@ -24,9 +24,9 @@ mod xattrs;
 
 use std::io::{self, BufRead, Seek, Write};
 
-use crate::layer::{Bounded, DirectoryBudget, LayerError, LayerLimits, OPAQUE, Reader};
+use crate::layer::{Bounded, DirectoryBudget, LayerError, LayerLimits, OPAQUE, ORIGIN, Reader};
 use output::Output;
-use plan::Plan;
+use plan::{Marks, Plan};
 use tree::{Directory, Tree};
 use xattrs::Table;
 
@@ -100,11 +100,14 @@ fn read_and_write(
     while let Some(entry) = reader.next_entry().map_err(LayerError::from)? {
         builder.entry(entry, &mut reader, &mut out)?;
     }
-    builder.check_depth()?;
+    builder.finish_directories()?;
     let tar_bytes = drain(reader.into_stream())?;
     let Builder { tree, mut xattrs, indexed, .. } = builder;
-    let opaque = xattrs.number(&(OPAQUE.into(), b"y".to_vec()));
-    let plan = Plan::new(&tree, &xattrs, opaque)?;
+    let marks = Marks {
+        opaque: xattrs.number(&(OPAQUE.into(), b"y".to_vec())),
+        origin: xattrs.number(&(ORIGIN.into(), Vec::new())),
+    };
+    let plan = Plan::new(&tree, &xattrs, marks)?;
     let index_bytes = image::write(&tree, &xattrs, &plan, tar_bytes, out)?;
     Ok(Indexed { tar_bytes, index_bytes, ..indexed })
 }

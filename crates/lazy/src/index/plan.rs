@@ -26,8 +26,14 @@ pub(super) struct Shared {
     references: Vec<Option<u32>>,
     /// Numbers in the order of the references.
     pub(super) order: Vec<u32>,
-    /// The mark of opaque directories.
+    marks: Marks,
+}
+
+/// Attributes that tell overlayfs about directories, by their numbers.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Marks {
     pub(super) opaque: Option<u32>,
+    pub(super) origin: Option<u32>,
 }
 
 /// What an inode looks like.
@@ -47,10 +53,10 @@ pub(super) struct Shape {
 pub(super) const FIRST_SLOT_BYTES: u64 = SLOT_BYTES;
 
 impl Plan {
-    pub(super) fn new(tree: &Tree, xattrs: &Table, opaque: Option<u32>) -> Result<Self, IndexError> {
+    pub(super) fn new(tree: &Tree, xattrs: &Table, marks: Marks) -> Result<Self, IndexError> {
         let mut nids = vec![0; tree.len()];
         let order = order(tree, &mut nids);
-        let shared = Shared::new(tree, &order, xattrs, opaque)?;
+        let shared = Shared::new(tree, &order, xattrs, marks)?;
         let mut end_bytes = FIRST_SLOT_BYTES;
         for &id in &order {
             let shape = Shape::of(tree.inode(id), xattrs, &shared);
@@ -91,9 +97,9 @@ fn order(tree: &Tree, seen: &mut [u32]) -> Vec<InodeId> {
 }
 
 impl Shared {
-    fn new(tree: &Tree, order: &[InodeId], xattrs: &Table, opaque: Option<u32>) -> Result<Self, IndexError> {
+    fn new(tree: &Tree, order: &[InodeId], xattrs: &Table, marks: Marks) -> Result<Self, IndexError> {
         let mut uses = vec![0_u64; xattrs.len()];
-        let mut shared = Self { references: vec![None; xattrs.len()], order: Vec::new(), opaque };
+        let mut shared = Self { references: vec![None; xattrs.len()], order: Vec::new(), marks };
         for &id in order {
             for number in shared.numbers(tree.inode(id)) {
                 uses[number as usize] += 1;
@@ -115,8 +121,12 @@ impl Shared {
 
     /// Every attribute of a file.
     fn numbers(&self, inode: &Inode) -> impl Iterator<Item = u32> {
-        let is_opaque = matches!(&inode.content, Content::Directory(directory) if directory.opaque);
-        inode.attributes.xattrs.iter().copied().chain(self.opaque.filter(|_| is_opaque))
+        let (opaque, has_whiteouts) = match &inode.content {
+            Content::Directory(directory) => (directory.opaque, directory.has_whiteouts),
+            _ => (false, false),
+        };
+        let marks = [self.marks.opaque.filter(|_| opaque), self.marks.origin.filter(|_| has_whiteouts)];
+        inode.attributes.xattrs.iter().copied().chain(marks.into_iter().flatten())
     }
 
     /// References to shared attributes of a file, and the numbers of its own.

@@ -62,6 +62,8 @@ pub(super) struct Directory {
     pub(super) children: BTreeMap<Box<[u8]>, InodeId>,
     /// Hides its namesakes in the layers below.
     pub(super) opaque: bool,
+    /// Known when all entries are read.
+    pub(super) has_whiteouts: bool,
     /// Length of its path from the root.
     pub(super) path_bytes: usize,
 }
@@ -75,7 +77,13 @@ pub(super) struct Tree {
 impl Tree {
     /// Only a root that is not described yet.
     pub(super) fn new() -> Self {
-        let root = Directory { parent: ROOT, children: BTreeMap::new(), opaque: false, path_bytes: 0 };
+        let root = Directory {
+            parent: ROOT,
+            children: BTreeMap::new(),
+            opaque: false,
+            has_whiteouts: false,
+            path_bytes: 0,
+        };
         let attributes = Attributes { mode: 0o755, ..Attributes::default() };
         let root = Inode { links: 1, attributes, content: Content::Directory(Box::new(root)) };
         Self { inodes: vec![root], held_bytes: 0 }

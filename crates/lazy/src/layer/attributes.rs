@@ -3,6 +3,10 @@
 /// Marks a directory that hides its namesakes in the layers below (kernel, filesystems/overlayfs, "whiteouts").
 pub const OPAQUE: &str = "trusted.overlay.opaque";
 
+/// Marks a directory that may hold whiteouts although no other layer has it, so that overlayfs hides them from who lists
+/// it (kernel, fs/overlayfs/inode.c, "non-merge dir that may have whiteouts"). Its value is empty.
+pub const ORIGIN: &str = "trusted.overlay.origin";
+
 /// Name and value.
 pub type Xattr = (Vec<u8>, Vec<u8>);
 
