@@ -6,8 +6,10 @@
 /// What setting a list does.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// The kernel refuses it.
+    /// The kernel cannot read it, whatever it is set on.
     Malformed,
+    /// The kernel refuses it for files that can have one at all.
+    Invalid,
     /// There is nothing to keep, or nothing that can be understood.
     Dropped,
     /// It says what these permission bits say already.
@@ -44,17 +46,26 @@ pub(super) fn read(value: &[u8]) -> Verdict {
     if !rest.is_empty() {
         return Verdict::Malformed;
     }
-    bits(entries).unwrap_or(Verdict::Malformed)
+    if entries.iter().all(is_known) { bits(entries).unwrap_or(Verdict::Invalid) } else { Verdict::Malformed }
 }
 
-/// Entries of tag, permissions and ID: the owner, users, the group, groups, a mask (needed with users and groups), others.
+/// A tag that there is, for someone whom there can be.
+fn is_known(entry: &[u8; 8]) -> bool {
+    match u16::from_le_bytes([entry[0], entry[1]]) {
+        tag::USER | tag::GROUP => entry[4..] != [0xff; 4],
+        tag::USER_OBJ | tag::GROUP_OBJ | tag::MASK | tag::OTHER => true,
+        _ => false,
+    }
+}
+
+/// Entries of tag, permissions and ID must be: the owner, users, the group, groups, a mask (needed with users and groups),
+/// others.
 fn bits(entries: &[[u8; 8]]) -> Option<Verdict> {
     let (mut bits, mut mask) = (0_u16, None);
     let (mut expected, mut needs_mask) = (tag::USER_OBJ, false);
     for entry in entries {
         let tag = u16::from_le_bytes([entry[0], entry[1]]);
         let permissions = u16::from_le_bytes([entry[2], entry[3]]);
-        let id = u32::from_le_bytes([entry[4], entry[5], entry[6], entry[7]]);
         if permissions > 7 {
             return None;
         }
@@ -63,7 +74,7 @@ fn bits(entries: &[[u8; 8]]) -> Option<Verdict> {
                 bits |= permissions << 6;
                 tag::USER
             }
-            (tag::USER, tag::USER) | (tag::GROUP, tag::GROUP) if id != u32::MAX => {
+            (tag::USER, tag::USER) | (tag::GROUP, tag::GROUP) => {
                 needs_mask = true;
                 tag
             }
@@ -118,9 +129,10 @@ mod tests {
         let out_of_order = [(4, 4, none), (1, 6, none), (32, 0, none)];
         let nobody = [(1, 6, none), (2, 7, none), (4, 4, none), (16, 5, none), (32, 0, none)];
         let too_much = [(1, 8, none), (4, 4, none), (32, 0, none)];
-        for bad in [&without_mask[..], &out_of_order, &nobody, &too_much, &plain[..2]] {
-            assert_eq!(read(&list(bad)), Verdict::Malformed, "{bad:?}");
+        for bad in [&without_mask[..], &out_of_order, &too_much, &plain[..2]] {
+            assert_eq!(read(&list(bad)), Verdict::Invalid, "{bad:?}");
         }
+        assert_eq!(read(&list(&nobody)), Verdict::Malformed);
         assert_eq!(read(&list(&plain)[..20]), Verdict::Malformed);
         for nothing in [&[][..], &list(&[]), &[1, 0, 0, 0]] {
             assert_eq!(read(nothing), Verdict::Dropped);

@@ -51,14 +51,17 @@ pub(super) fn settle(
     Ok((mode, numbers.into()))
 }
 
+const MALFORMED: &str = "its access control list is malformed";
+
 fn keep((name, value): &Xattr, family: Family, mode: &mut u16) -> Result<bool, &'static str> {
     match name.as_slice() {
         b"security.capability" if is_capability(value) => Ok(true),
         b"security.capability" => Err("its file capabilities are malformed"),
         b"system.posix_acl_access" => match acl::read(value) {
-            Verdict::Malformed => Err("its access control list is malformed"),
+            Verdict::Malformed => Err(MALFORMED),
             Verdict::Dropped => Ok(false),
             _ if family == Family::Symlink => Ok(false),
+            Verdict::Invalid => Err(MALFORMED),
             Verdict::Mode(bits) => {
                 *mode = (*mode & !0o777) | bits;
                 Ok(false)
@@ -69,13 +72,14 @@ fn keep((name, value): &Xattr, family: Family, mode: &mut u16) -> Result<bool, &
             }
         },
         b"system.posix_acl_default" => match acl::read(value) {
-            Verdict::Malformed => Err("its access control list is malformed"),
+            Verdict::Malformed => Err(MALFORMED),
             Verdict::Dropped => Ok(false),
-            _ => match family {
-                Family::Directory => Ok(true),
-                Family::Symlink => Ok(false),
-                _ => Err("it has a default access control list but is no directory"),
-            },
+            _ if family == Family::Symlink => Ok(false),
+            _ if family != Family::Directory => {
+                Err("it has a default access control list but is no directory")
+            }
+            Verdict::Invalid => Err(MALFORMED),
+            _ => Ok(true),
         },
         name if name.starts_with(b"user.") => Ok(matches!(family, Family::Regular | Family::Directory)),
         _ => Ok(false),

@@ -48,19 +48,21 @@ impl Builder<'_> {
     ) -> Result<(), LayerError> {
         entry.xattrs = allowed(entry.xattrs);
         let xattrs = entry.xattrs.clone();
-        let attributes = self.attributes(path, Family::Directory, entry)?;
+        let (attributes, fault) = self.described(path, entry);
         let mut opaque = false;
         if let Some(found) = self.tree.child(parent, name) {
             if let Some(directory) = self.tree.directory(found) {
                 let path_bytes = directory.path_bytes;
                 self.budget.take(path_bytes, &xattrs)?;
-                self.tree.inode_mut(found).attributes = attributes;
+                self.describe(found, attributes, fault);
                 return Ok(());
             }
             opaque = self.is_whiteout(found);
             self.tree.remove(parent, name);
         }
-        self.make(parent, name, attributes, &xattrs, opaque).map(drop)
+        let made = self.make(parent, name, Attributes::default(), &xattrs, opaque)?;
+        self.describe(made, attributes, fault);
+        Ok(())
     }
 
     /// The archive's entry for the root itself.
@@ -68,9 +70,23 @@ impl Builder<'_> {
         self.indexed.names_root = true;
         entry.xattrs = allowed(entry.xattrs);
         self.budget.take(0, &entry.xattrs)?;
-        let attributes = self.attributes(b".", Family::Directory, entry)?;
-        self.tree.inode_mut(ROOT).attributes = attributes;
+        let (attributes, fault) = self.described(b".", entry);
+        self.describe(ROOT, attributes, fault);
         Ok(())
+    }
+
+    fn described(&mut self, path: &[u8], entry: Entry) -> (Attributes, Option<Box<LayerError>>) {
+        match self.attributes(path, Family::Directory, entry) {
+            Ok(attributes) => (attributes, None),
+            Err(fault) => (Attributes::default(), Some(Box::new(fault))),
+        }
+    }
+
+    fn describe(&mut self, id: InodeId, attributes: Attributes, fault: Option<Box<LayerError>>) {
+        self.tree.inode_mut(id).attributes = attributes;
+        if let Some(directory) = self.tree.directory_mut(id) {
+            directory.fault = fault;
+        }
     }
 
     /// `.wh..wh..opq` in `directory`.
@@ -95,14 +111,20 @@ impl Builder<'_> {
         let above = self.tree.directory(parent).map_or(0, |directory| directory.path_bytes);
         let path_bytes = if parent == ROOT { name.len() } else { above + 1 + name.len() };
         self.budget.take(path_bytes, xattrs)?;
-        let directory =
-            Directory { parent, children: BTreeMap::new(), opaque, has_whiteouts: false, path_bytes };
+        let directory = Directory {
+            parent,
+            children: BTreeMap::new(),
+            opaque,
+            fault: None,
+            has_whiteouts: false,
+            path_bytes,
+        };
         let content = Content::Directory(Box::new(directory));
         self.tree.add(parent, name, attributes, content, size_of::<Directory>())
     }
 
-    /// When all entries are read: every directory must be one that can be opened by its path, and those with whiteouts
-    /// are noted.
+    /// When all entries are read: every directory must be one that can be opened by its path and have the attributes that
+    /// it was given, and those with whiteouts are noted.
     pub(super) fn finish_directories(&mut self) -> Result<(), LayerError> {
         let mut waiting = vec![ROOT];
         while let Some(id) = waiting.pop() {
@@ -118,8 +140,10 @@ impl Builder<'_> {
                     _ => {}
                 }
             }
-            if let Some(directory) = self.tree.directory_mut(id) {
-                directory.has_whiteouts = has_whiteouts;
+            let Some(directory) = self.tree.directory_mut(id) else { continue };
+            directory.has_whiteouts = has_whiteouts;
+            if let Some(fault) = directory.fault.take() {
+                return Err(*fault);
             }
         }
         Ok(())

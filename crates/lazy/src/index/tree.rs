@@ -62,6 +62,9 @@ pub(super) struct Directory {
     pub(super) children: BTreeMap<Box<[u8]>, InodeId>,
     /// Hides its namesakes in the layers below.
     pub(super) opaque: bool,
+    /// Why its attributes are refused, if it is still there with them when all entries are read: only then does the
+    /// unpacker set them.
+    pub(super) fault: Option<Box<LayerError>>,
     /// Known when all entries are read.
     pub(super) has_whiteouts: bool,
     /// Length of its path from the root.
@@ -81,6 +84,7 @@ impl Tree {
             parent: ROOT,
             children: BTreeMap::new(),
             opaque: false,
+            fault: None,
             has_whiteouts: false,
             path_bytes: 0,
         };

@@ -91,6 +91,9 @@ impl Unpacker<'_> {
                 self.count()?;
                 rustix::fs::mknodat(&*parent.fd, name, FileType::CharacterDevice, Mode::empty(), 0)
                     .map_err(|error| LayerError::io("make the whiteout", path, error))?;
+                if let Some(whiteouts) = self.directories.whiteouts_mut(&parent.path) {
+                    *whiteouts += 1;
+                }
                 self.note(path, &Step::Whiteout)
             }
         }
@@ -209,6 +212,11 @@ impl Unpacker<'_> {
         tree::remove(&*parent.fd, name).map_err(|error| LayerError::io("replace", path, error))?;
         if kind.is_dir() {
             self.directories.forget(path);
+        }
+        if is_whiteout(former)
+            && let Some(whiteouts) = self.directories.whiteouts_mut(&parent.path)
+        {
+            *whiteouts -= 1;
         }
         if kind.is_dir() || kind.is_symlink() {
             self.parents.forget();

@@ -18,7 +18,7 @@ pub(crate) fn pieces(pairs: &[(u64, u64)], real_size: u64, stored: u64) -> Resul
         end = offset_bytes.checked_add(len_bytes).ok_or(TarFault::Sparse)?;
         sum += len_bytes;
         if len_bytes > 0 {
-            if pieces.last().is_some_and(|piece: &Piece| piece.len_bytes % BLOCK_BYTES != 0) {
+            if pieces.last().is_some_and(|piece: &Piece| !piece.len_bytes.is_multiple_of(BLOCK_BYTES)) {
                 return Err(TarFault::SparsePiece);
             }
             pieces.push(Piece { offset_bytes, len_bytes });
