@@ -65,8 +65,8 @@ pub enum IndexError {
 /// attributes that could steer the host are dropped. Files that are only implied belong to root, with mode 0755 and the
 /// time 0; whiteouts have no permissions.
 ///
-/// Memory: at most 192 bytes for each entry, beside its name, link target, extended attributes and the pieces of sparse
-/// files; 2 GiB in all, then the layer is refused. An attribute longer than 65535 bytes, which EROFS cannot hold, is
+/// Memory: at most 320 bytes for each entry, beside its name, link target, extended attributes and the pieces of sparse
+/// files; 3 GiB in all, then the layer is refused. An attribute longer than 65535 bytes, which EROFS cannot hold, is
 /// refused, and so is a layer beyond 2 TiB.
 ///
 /// # Errors

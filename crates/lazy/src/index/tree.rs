@@ -6,10 +6,10 @@ use super::sparse::Chunks;
 use crate::layer::{LayerError, Time};
 
 /// What one entry is taken to cost in memory beside its name, target, extended attributes and pieces: an [`Inode`], its
-/// place in a directory and its number in the plan, with what an allocator adds.
-const ENTRY_BYTES: u64 = 192;
+/// place in a directory and its number in the plan. It is that much while the list of inodes grows, and 190 else.
+const ENTRY_BYTES: u64 = 320;
 /// All entries together: room for eight million files, the default limit of a layer.
-const MAX_HELD_BYTES: u64 = 2 << 30;
+const MAX_HELD_BYTES: u64 = 3 << 30;
 
 /// A file of any kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
