@@ -20,11 +20,13 @@
 //! # }
 //! ```
 //!
+//! [`frames`] are the pieces in which a layer that is not there yet is fetched, verified and written into the tar.
 //! [`layer`] holds the rules by which layers are read, here and by the store's unpacker.
 
 #![forbid(unsafe_code)]
 
 mod erofs;
+pub mod frames;
 mod index;
 pub mod layer;
 mod mount;

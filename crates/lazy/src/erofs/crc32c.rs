@@ -1,7 +1,7 @@
-//! CRC-32C (Castagnoli), bit by bit: one block is all that is ever summed.
+//! CRC-32C (Castagnoli), bit by bit: single blocks are all that is ever summed.
 
 /// As the kernel's `crc32c(~0, data)`: seeded with ones, without the final inversion.
-pub(super) fn crc32c(data: &[u8]) -> u32 {
+pub(crate) fn crc32c(data: &[u8]) -> u32 {
     data.iter().fold(u32::MAX, |crc, &byte| {
         (0..8).fold(crc ^ u32::from(byte), |crc, _| (crc >> 1) ^ (0x82f6_3b78 * (crc & 1)))
     })

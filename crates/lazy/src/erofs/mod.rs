@@ -11,6 +11,8 @@ pub(crate) mod inode;
 pub(crate) mod superblock;
 pub(crate) mod xattr;
 
+pub(crate) use crc32c::crc32c;
+
 /// Blocks are as large as those of a tar archive, so that whatever lies in one can be referred to.
 pub(crate) const BLOCK_BYTES: u64 = 512;
 /// The same, as the power of two that the superblock and chunk formats count from.
