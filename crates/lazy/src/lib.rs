@@ -21,15 +21,18 @@
 //! ```
 //!
 //! [`frames`] are the pieces in which a layer that is not there yet is fetched, verified and written into the tar.
-//! [`layer`] holds the rules by which layers are read, here and by the store's unpacker.
+//! [`fill`] does that while the layer is in use. [`layer`] holds the rules by which layers are read, here and by the store's unpacker.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod erofs;
+pub mod fill;
 pub mod frames;
 mod index;
 pub mod layer;
 mod mount;
+#[allow(unsafe_code)]
+mod sys;
 
 pub use index::{IndexError, Indexed, write_index};
 pub use mount::{MountError, mount_index};

@@ -174,6 +174,9 @@ impl FrameMap {
 
     /// The numbers of the frames that a range of the tar touches; of what lies behind its end there are none.
     pub fn touched(&self, data: Range<u64>) -> Range<u32> {
+        if data.is_empty() {
+            return 0..0;
+        }
         let frame_bytes = u64::from(self.frame_bytes);
         let end = data.end.min(self.data_bytes).div_ceil(frame_bytes);
         let start = (data.start / frame_bytes).min(end);
@@ -238,6 +241,7 @@ mod tests {
         assert_eq!(map.touched((1 << 16) - 1..(1 << 16) + 1), 0..2);
         assert_eq!(map.touched(0..u64::MAX), 0..3);
         assert!(map.touched(1 << 20..1 << 21).is_empty());
+        assert!(map.touched(5..5).is_empty());
     }
 
     #[test]

@@ -99,7 +99,11 @@ impl Layer {
 impl Mounted {
     fn new(index: &Path, tar: &Path) -> Self {
         let fd = mount_index(File::open(index).unwrap(), File::open(tar).unwrap());
-        Self { fd: fd.unwrap_or_else(|error| panic!("{error}: {:?}", std::error::Error::source(&error))) }
+        Self::of(fd.unwrap_or_else(|error| panic!("{error}: {:?}", std::error::Error::source(&error))))
+    }
+
+    pub fn of(fd: OwnedFd) -> Self {
+        Self { fd }
     }
 
     pub fn root(&self) -> PathBuf {
