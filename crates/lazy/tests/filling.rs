@@ -10,7 +10,8 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use gaufre_lazy::fill::{Filled, FillerError, Handles, Job, Numbers, ZstdFrames, fill, hold};
@@ -52,12 +53,39 @@ fn tests(arguments: &[String]) {
         all.iter().filter(|(name, _)| filter.is_none_or(|filter| name.contains(filter.as_str())))
     {
         let started = Instant::now();
+        let watch = Watch::over(name);
         test(&sample);
+        drop(watch);
+        assert!(!LATE.load(Ordering::SeqCst), "{name} waited for ever");
         println!("test {name} ... ok ({} ms)", started.elapsed().as_millis());
         passed += 1;
     }
     let left_out = all.len() - passed;
     println!("\ntest result: ok. {passed} passed; 0 failed; 0 ignored; 0 measured; {left_out} filtered out");
+}
+
+/// Makes a test fail that would wait for ever: without a holder, readers go on.
+struct Watch(#[allow(dead_code, reason = "its end is what is waited for")] mpsc::Sender<()>);
+
+static LATE: AtomicBool = AtomicBool::new(false);
+
+/// The present holder.
+static HOLDER: AtomicI32 = AtomicI32::new(0);
+
+impl Watch {
+    fn over(name: &'static str) -> Self {
+        const LONG_ENOUGH: Duration = Duration::from_secs(300);
+        let (sender, receiver) = mpsc::channel();
+        std::thread::spawn(move || {
+            while receiver.recv_timeout(LONG_ENOUGH) == Err(mpsc::RecvTimeoutError::Timeout) {
+                println!("{name} takes too long; its holder is killed");
+                LATE.store(true, Ordering::SeqCst);
+                let holder = Pid::from_raw(HOLDER.load(Ordering::SeqCst)).unwrap();
+                let _ = rustix::process::kill_process(holder, Signal::KILL);
+            }
+        });
+        Self(sender)
+    }
 }
 
 fn be_holder(arguments: &[String]) {
@@ -198,6 +226,7 @@ impl Lazy {
         BufReader::new(holder.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let mut owner = vec![holder.id().to_string()];
         owner.extend(line.split_whitespace().map(str::to_owned));
+        HOLDER.store(Pid::from_child(&holder).as_raw_nonzero().get(), Ordering::SeqCst);
         // From here on only the holder has the group.
         drop(handles);
         let index = File::open(&sample.layer.index).unwrap();

@@ -8,10 +8,10 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::io::Errno;
 
-use super::stock::{NoFrame, Stock};
+use super::stock::{Ending, NoFrame, Stock};
 use super::{FrameSource, Handles};
 use crate::frames::{DataFile, FillError, FrameMap, Present, Trace};
 use crate::sys::{self, Answer, Event, EventLog};
@@ -20,6 +20,9 @@ use crate::sys::{self, Answer, Event, EventLog};
 const BATCH: usize = 64;
 /// How long the background waits before it asks again for frames that could not be had.
 const PAUSE: Duration = Duration::from_secs(1);
+
+/// The slot for what is asked while a layer is closed.
+const LAST_SLOT: usize = EventLog::SLOTS - 1;
 
 /// A layer to be filled.
 pub struct Job<'a> {
@@ -37,7 +40,7 @@ pub struct Job<'a> {
     pub prefetch: &'a [u32],
     /// How long a reader waits for a source that fails, before the read fails with EIO.
     pub patience: Duration,
-    /// Readers that are answered at the same time; 1 to 64.
+    /// Readers that are answered at the same time; 1 to 63.
     pub workers: usize,
 }
 
@@ -98,7 +101,6 @@ pub fn fill(job: Job<'_>) -> Result<Filled, FillerError> {
         log,
         stock: Stock::new(job.map, job.source, job.patience, data),
         wake: wake.map_err(|error| cannot("make an eventfd")(error.into()))?,
-        is_closed: AtomicBool::new(false),
         failure: Mutex::new(None),
     };
     for slot in 0..EventLog::SLOTS {
@@ -108,7 +110,7 @@ pub fn fill(job: Job<'_>) -> Result<Filled, FillerError> {
     }
     thread::scope(|scope| {
         let filler = &filler;
-        for slot in 0..job.workers.clamp(1, EventLog::SLOTS) {
+        for slot in 0..job.workers.clamp(1, LAST_SLOT) {
             scope.spawn(move || filler.end_if_failed(filler.answer_readers(slot)));
         }
         scope.spawn(move || filler.end_if_failed(filler.fill_behind(present, job.prefetch)));
@@ -128,8 +130,6 @@ struct Filler<'a> {
     stock: Stock<'a>,
     /// Readable when all threads are to end.
     wake: OwnedFd,
-    /// The holder has died, and nothing may be read any more.
-    is_closed: AtomicBool,
     /// The first.
     failure: Mutex<Option<FillerError>>,
 }
@@ -163,13 +163,13 @@ impl Filler<'_> {
     /// Gets what a reader waits for. `None` if this filler has failed and another may do better.
     fn serve(&self, event: &Event) -> Option<Answer> {
         for frame in self.map.touched(event.range.clone()) {
-            if self.is_closed.load(Ordering::SeqCst) {
+            if self.stock.is_closed() {
                 return Some(Answer::Fail);
             }
             match self.stock.demand(frame) {
                 Ok(()) => {}
                 Err(_) if self.stock.is_ending() => {
-                    return self.is_closed.load(Ordering::SeqCst).then_some(Answer::Fail);
+                    return self.stock.is_closed().then_some(Answer::Fail);
                 }
                 Err(NoFrame::Source(error)) => {
                     tracing::warn!(frame, %error, "a read fails: its frame could not be fetched");
@@ -217,7 +217,7 @@ impl Filler<'_> {
         }
         DataFile::verify(data, self.map)?;
         // Not if the layer is being closed, or another thread has failed.
-        if self.stock.end() {
+        if self.stock.end(Ending::Complete) {
             let unmarked = sys::unmark(&self.handles.group, data);
             unmarked.map_err(cannot("remove the mark of a complete layer"))?;
             self.wake();
@@ -230,17 +230,32 @@ impl Filler<'_> {
         if self.wait_for(holder)? == Woken::ToEnd {
             return Ok(());
         }
-        // Nobody would keep readers waiting if this process died too: what is missing must not be there to be read.
-        self.is_closed.store(true, Ordering::SeqCst);
-        if !self.stock.end() {
-            // The layer is complete, or a failure is reported already.
-            self.is_closed.store(false, Ordering::SeqCst);
+        if !self.stock.end(Ending::Closed) {
             return Ok(());
         }
-        // The kernel asks the other threads about this too; they go on until they are woken.
-        let empty = |file: &File| file.set_len(0).and_then(|()| file.sync_all());
-        empty(present).and_then(|()| empty(&self.handles.data)).map_err(cannot("close a layer"))?;
+        self.close(present).map_err(cannot("close a layer"))?;
         Err(FillerError::HolderDied)
+    }
+
+    /// Nobody would keep readers waiting if this process died too: what is missing must not be there to be read. The
+    /// kernel asks for leave to cut the file, which another thread must give; those that answer readers may have ended.
+    fn close(&self, present: &File) -> io::Result<()> {
+        let is_done = AtomicBool::new(false);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                let pause = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
+                while !is_done.load(Ordering::SeqCst) {
+                    match self.log.read(LAST_SLOT, &self.handles.group) {
+                        Ok(Some((event, _open_until_settled))) => drop(self.settle(LAST_SLOT, &event)),
+                        _ => drop(poll(&mut [PollFd::new(&self.handles.group, PollFlags::IN)], Some(&pause))),
+                    }
+                }
+            });
+            let empty = |file: &File| file.set_len(0).and_then(|()| file.sync_all());
+            let emptied = empty(present).and_then(|()| empty(&self.handles.data));
+            is_done.store(true, Ordering::SeqCst);
+            emptied
+        })
     }
 
     fn wait_for(&self, fd: BorrowedFd<'_>) -> Result<Woken, FillerError> {
@@ -256,7 +271,7 @@ impl Filler<'_> {
     fn end_if_failed(&self, done: Result<(), FillerError>) {
         if let Err(error) = done {
             self.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
-            self.stock.end();
+            self.stock.end(Ending::Failed);
             self.wake();
         }
     }

@@ -23,7 +23,18 @@ struct State {
     trace: Trace,
     /// Readers that wait.
     waiting: usize,
-    is_ending: bool,
+    ending: Option<Ending>,
+}
+
+/// How a filler ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// Everything is there.
+    Complete,
+    /// Another filler may do better.
+    Failed,
+    /// The holder has died: nothing may be read any more.
+    Closed,
 }
 
 /// Why a frame is not there.
@@ -41,7 +52,7 @@ impl<'a> Stock<'a> {
         data: DataFile,
     ) -> Self {
         let trace = Trace::new(*map.diff_id(), map.len());
-        let state = State { data, busy: BTreeSet::new(), trace, waiting: 0, is_ending: false };
+        let state = State { data, busy: BTreeSet::new(), trace, waiting: 0, ending: None };
         Self { map, source, patience, state: Mutex::new(state), changed: Condvar::new() }
     }
 
@@ -61,7 +72,7 @@ impl<'a> Stock<'a> {
     /// For the background: readers go first.
     pub(super) fn prefetch(&self, frame: u32) -> Result<(), NoFrame> {
         let mut state = self.lock();
-        while state.waiting > 0 && !state.is_ending {
+        while state.waiting > 0 && state.ending.is_none() {
             state = self.wait(state, Duration::from_millis(100));
         }
         drop(state);
@@ -87,14 +98,15 @@ impl<'a> Stock<'a> {
             let mut state = self.lock();
             state.busy.remove(&number);
             let stored = match fetched {
-                Ok(data) if !state.is_ending => state.data.store(&frame, &data).map_err(NoFrame::Fill),
+                Ok(data) if state.ending.is_none() => state.data.store(&frame, &data).map_err(NoFrame::Fill),
                 Ok(_) => Err(NoFrame::Source(io::ErrorKind::Interrupted.into())),
                 Err(error) => Err(NoFrame::Source(error)),
             };
             self.changed.notify_all();
             match stored {
                 Err(NoFrame::Source(_))
-                    if !state.is_ending && until.is_some_and(|until| Instant::now() + pause < until) =>
+                    if state.ending.is_none()
+                        && until.is_some_and(|until| Instant::now() + pause < until) =>
                 {
                     drop(self.wait(state, pause));
                     pause = (pause * 2).min(Duration::from_secs(1));
@@ -114,22 +126,36 @@ impl<'a> Stock<'a> {
         self.lock().trace.clone()
     }
 
-    /// Nothing more is written from now on. Whether this is the first to say so.
-    pub(super) fn end(&self) -> bool {
-        let was_ending = std::mem::replace(&mut self.lock().is_ending, true);
+    /// Nothing more is written from now on. Whether that is so: a complete layer is not closed, a closed one not completed.
+    pub(super) fn end(&self, how: Ending) -> bool {
+        let mut state = self.lock();
+        let may = match (how, state.ending) {
+            (Ending::Closed, Some(Ending::Complete)) | (Ending::Complete, Some(_)) => false,
+            (Ending::Failed, Some(_)) => true,
+            _ => {
+                state.ending = Some(how);
+                true
+            }
+        };
+        drop(state);
         self.changed.notify_all();
-        !was_ending
+        may
+    }
+
+    /// Whether nobody may read any more.
+    pub(super) fn is_closed(&self) -> bool {
+        self.lock().ending == Some(Ending::Closed)
     }
 
     pub(super) fn is_ending(&self) -> bool {
-        self.lock().is_ending
+        self.lock().ending.is_some()
     }
 
     /// Waits for as long, or until the end.
     pub(super) fn pause(&self, time: Duration) {
         let until = Instant::now() + time;
         let mut state = self.lock();
-        while !state.is_ending {
+        while state.ending.is_none() {
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return;
