@@ -31,6 +31,7 @@ pub mod frames;
 mod index;
 pub mod layer;
 mod mount;
+pub mod rootfs;
 #[allow(unsafe_code)]
 mod sys;
 

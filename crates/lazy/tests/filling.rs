@@ -215,8 +215,7 @@ impl Lazy {
     fn on(sample: &Sample, dir: tempfile::TempDir) -> Self {
         let path = dir.path().join("data");
         let data = File::options().read(true).write(true).create(true).truncate(false).open(&path).unwrap();
-        data.set_len(sample.map.data_bytes()).unwrap();
-        let handles = Handles::set_up(data).unwrap();
+        let handles = Handles::set_up(data, &sample.map).unwrap();
         let numbers =
             |Numbers { group, log, data }: Numbers| [group, log, data].map(|number| number.to_string());
         let mut holder = Command::new(std::env::current_exe().unwrap());

@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use rustix::process::PidfdGetfdFlags;
 
+use crate::frames::FrameMap;
 use crate::sys::{EventLog, mark, open_group};
 
 /// The fanotify group, the log of its events and the data file.
@@ -31,12 +32,14 @@ pub struct Numbers {
 }
 
 impl Handles {
-    /// Marks the data file, which is open for reading and writing. From now on readers of it wait for a filler; it must
-    /// not be mounted yet.
+    /// Gives the data file, which is open for reading and writing, the length of the layer, and marks it. From now on
+    /// readers of it wait for a filler; it must not be mounted yet.
     ///
     /// # Errors
-    /// The kernel has no pre-content events (before Linux 6.14), the file system has none, or CAP_SYS_ADMIN is missing.
-    pub fn set_up(data: File) -> io::Result<Self> {
+    /// The file cannot be made so long, the kernel has no pre-content events (before Linux 6.14), the file system has none, or CAP_SYS_ADMIN is missing.
+    pub fn set_up(data: File, map: &FrameMap) -> io::Result<Self> {
+        // Once it is marked, the kernel asks a filler for leave.
+        data.set_len(map.data_bytes())?;
         let group = open_group()?;
         let log = EventLog::create()?;
         mark(&group, &data)?;

@@ -46,14 +46,14 @@ pub struct DataFile {
 }
 
 impl DataFile {
-    /// Takes the data file, open for reading and writing, and gives it its length; `present` says what is in it.
+    /// Takes the data file, open for reading and writing and as long as the layer; `present` says what is in it.
     ///
     /// # Errors
-    /// The file cannot be changed.
+    /// It has another length, as one that was closed when its holder died.
     pub fn open(data: File, present: &Present, map: &FrameMap) -> Result<Self, FillError> {
-        let failed = |source| FillError::Io { action: "set up", source };
+        let failed = |source| FillError::Io { action: "used", source };
         if data.metadata().map_err(failed)?.len() != map.data_bytes() {
-            data.set_len(map.data_bytes()).map_err(failed)?;
+            return Err(failed(io::ErrorKind::InvalidData.into()));
         }
         let mut has = vec![0; map.len().div_ceil(64) as usize];
         for frame in (0..map.len()).filter(|&frame| present.has(frame)) {
@@ -125,8 +125,9 @@ mod tests {
         map.push(&first, 0..10).unwrap();
         map.push(&last, 10..20).unwrap();
         let present = || Present::open(bits.try_clone().unwrap(), &map).unwrap();
+        assert!(DataFile::open(data.try_clone().unwrap(), &present(), &map).is_err());
+        data.set_len(map.data_bytes()).unwrap();
         let mut filling = DataFile::open(data.try_clone().unwrap(), &present(), &map).unwrap();
-        assert_eq!(data.metadata().unwrap().len(), (1 << 16) + 1000);
 
         let frames = [map.frame(0).unwrap(), map.frame(1).unwrap()];
         let wrong = filling.store(&frames[0], &last);

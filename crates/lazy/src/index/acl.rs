@@ -133,7 +133,7 @@ mod tests {
             assert_eq!(read(&list(bad)), Verdict::Invalid, "{bad:?}");
         }
         assert_eq!(read(&list(&nobody)), Verdict::Malformed);
-        assert_eq!(read(&list(&plain)[..20]), Verdict::Malformed);
+        assert_eq!(read(&list(&plain)[..19]), Verdict::Malformed);
         for nothing in [&[][..], &list(&[]), &[1, 0, 0, 0]] {
             assert_eq!(read(nothing), Verdict::Dropped);
         }

@@ -106,6 +106,10 @@ impl Mounted {
         Self { fd }
     }
 
+    pub fn fd(&self) -> &OwnedFd {
+        &self.fd
+    }
+
     pub fn root(&self) -> PathBuf {
         format!("/proc/self/fd/{}/.", self.fd.as_raw_fd()).into()
     }
