@@ -138,10 +138,10 @@ mod tests {
         for (number, step) in steps.iter().enumerate() {
             match step {
                 Step::Xattr(name, value) => {
-                    drop(records.insert(format!("SCHILY.xattr.{name}"), value.clone()))
+                    drop(records.insert(format!("SCHILY.xattr.{name}"), value.clone()));
                 }
                 Step::Header(key, value) => {
-                    drop(records.insert((*key).to_owned(), value.as_bytes().to_vec()))
+                    drop(records.insert((*key).to_owned(), value.as_bytes().to_vec()));
                 }
                 _ => {
                     let data = |len: usize| {
@@ -175,7 +175,7 @@ mod tests {
                         Step::File(path, len) => archive.file(&long(path), &data(*len)),
                         Step::Sparse(path, _) => archive.file(&long(path), &sparse),
                         Step::Symlink(path, target) => archive.symlink(&long(path), target),
-                        Step::HardLink(path, target) => archive.hard_link(&long(path), &target),
+                        Step::HardLink(path, target) => archive.hard_link(&long(path), target),
                         Step::Node(kind, path) => archive.raw(*kind, &long(path), "", 0, b""),
                         Step::Xattr(..) | Step::Header(..) => archive,
                     };
