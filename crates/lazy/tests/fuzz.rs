@@ -11,7 +11,7 @@ use std::io::{Cursor, Read, Seek, Write};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use gaufre_lazy::frames::{FrameMap, Present, Trace};
+use gaufre_lazy::frames::{FrameMap, Present, Skeleton, Trace};
 use gaufre_lazy::layer::LayerLimits;
 use gaufre_lazy::write_index;
 use proptest::prelude::*;
@@ -166,6 +166,19 @@ fn a_changed_trace_is_refused_or_sound() {
         frames.dedup();
         assert_eq!(frames.len(), trace.frames().len());
         assert!(frames.iter().all(|&frame| frame < 1000));
+    });
+}
+
+#[test]
+fn a_changed_skeleton_is_refused_or_indexed() {
+    let tar = Archive::default().dir("a/").file("a/f", &[1; 5000]).symlink("a/l", "f").file("g", b"x").end();
+    let file = Skeleton::of(tar.as_slice(), [7; 32], &LayerLimits::default()).unwrap().encode();
+    let limits = LayerLimits { bytes: 1 << 30, ..LayerLimits::default() };
+    fuzz("a skeleton", 4 << 20, |changes| {
+        let changed = apply(file.clone(), changes);
+        assert!(changed == file || Skeleton::read(changed.as_slice()).is_err());
+        let Ok(skeleton) = Skeleton::read(resealed(&file, changes).as_slice()) else { return };
+        let _ = write_index(skeleton.stream(), Cursor::new(Vec::new()), &limits);
     });
 }
 

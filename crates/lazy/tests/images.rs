@@ -7,9 +7,12 @@ mod support;
 mod tests {
     use std::collections::BTreeSet;
     use std::fs::{self, File};
+    use std::io::BufReader;
     use std::path::Path;
     use std::process::Command;
 
+    use gaufre_lazy::frames::Skeleton;
+    use gaufre_lazy::layer::LayerLimits;
     use rustix::fs::{AtFlags, CWD, FileType, Mode, Timespec, Timestamps, XattrFlags};
     use serde_json::Value;
 
@@ -74,6 +77,14 @@ mod tests {
             let layer = Layer::of(|tar| {
                 run(Command::new("sh").args(["-c", "gzip -dc \"$1\" >\"$2\"", "sh", &compressed]).arg(tar));
             });
+            let skeleton = Skeleton::of(
+                BufReader::new(File::open(&layer.tar).unwrap()),
+                [0; 32],
+                &LayerLimits::default(),
+            );
+            let skeleton = zstd::bulk::compress(&skeleton.unwrap().encode(), 3).unwrap();
+            println!("{} bytes of skeleton, compressed", skeleton.len());
+            assert!((skeleton.len() as u64) < layer.indexed.tar_bytes / 100);
             println!("{compressed}: {:?}", layer.indexed);
             let mounted = layer.mount();
             let unpacked = layer.unpack();

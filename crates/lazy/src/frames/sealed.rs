@@ -140,6 +140,12 @@ impl Fields<'_> {
         self.bytes().map(u64::from_le_bytes)
     }
 
+    pub(super) fn slice(&mut self, len: usize) -> Option<&[u8]> {
+        let (first, rest) = self.rest.split_at_checked(len)?;
+        self.rest = rest;
+        Some(first)
+    }
+
     /// What has not been read.
     pub(super) fn left_bytes(&self) -> usize {
         self.rest.len()

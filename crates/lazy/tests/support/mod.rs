@@ -12,11 +12,12 @@ pub mod archive;
 pub mod tree;
 
 use std::fs::{self, File};
-use std::io::BufReader;
+use std::io::{BufReader, Cursor};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use gaufre_lazy::frames::Skeleton;
 use gaufre_lazy::layer::LayerLimits;
 use gaufre_lazy::{Indexed, mount_index, write_index};
 
@@ -51,6 +52,7 @@ impl Layer {
     pub fn of(write: impl FnOnce(&Path)) -> Self {
         let layer = Self::of_unchecked(write);
         layer.check();
+        layer.check_skeleton();
         layer
     }
 
@@ -72,6 +74,25 @@ impl Layer {
         let device = format!("--device={}", self.tar.display());
         let mut fsck = tool("fsck.erofs");
         run(fsck.arg("-d1").arg(device).arg("--extract").arg(&self.index));
+    }
+
+    /// What is left of the tar without the data of its files gives the same index.
+    fn check_skeleton(&self) {
+        let limits = LayerLimits::default();
+        let tar = || BufReader::with_capacity(1 << 18, File::open(&self.tar).unwrap());
+        let skeleton = Skeleton::of(tar(), [7; 32], &limits).unwrap();
+        let file = skeleton.encode();
+        let again = Skeleton::read(file.as_slice()).unwrap();
+        let mut index = Cursor::new(Vec::new());
+        let indexed = write_index(again.stream(), &mut index, &limits).unwrap();
+        assert_eq!(indexed, self.indexed);
+        assert!(index.into_inner() == fs::read(&self.index).unwrap(), "the skeleton's index is another");
+        let tar_bytes = self.indexed.tar_bytes;
+        assert!(
+            file.len() as u64 <= tar_bytes + 200 + 12 * self.indexed.files,
+            "{} of {tar_bytes}",
+            file.len()
+        );
     }
 
     pub fn mount(&self) -> Mounted {

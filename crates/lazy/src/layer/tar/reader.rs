@@ -109,6 +109,11 @@ impl<R: BufRead> Reader<R> {
         self.offset_bytes
     }
 
+    /// The stream, to be told what comes next; reading from it would confuse this reader.
+    pub(crate) fn stream_mut(&mut self) -> &mut R {
+        &mut self.stream
+    }
+
     /// The stream behind the archive: padding, or nothing.
     pub fn into_stream(self) -> R {
         self.stream
