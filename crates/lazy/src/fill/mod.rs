@@ -11,7 +11,7 @@
 //!
 //! - If the last holder of a fanotify group dies, the kernel lets reads of missing parts succeed, with zeros. So the group is
 //!   held by a process that does nothing, beside the filler; readers wait while there is no filler.
-//! - Events are logged by the very read(2) that takes them, in memory that the holder keeps too ([`crate::sys`]); a filler
+//! - Events are logged by the very read(2) that takes them, in memory that the holder keeps too; a filler
 //!   that takes over answers them first, by their numbers. So none is lost, whenever a filler is killed.
 //! - If the holder dies, the filler makes the data file empty and ends: reads of what is not cached then fail, until the layer is
 //!   set up again. Only if holder and filler are killed in the same instant nobody is left to do so; whoever else keeps
