@@ -1,6 +1,7 @@
 //! The program under test, with a store and a run folder of its own.
 
 use crate::tool::tool;
+use crate::turn::Shared;
 use crate::witness;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -12,6 +13,7 @@ pub struct Gaufre {
     dir: TempDir,
     run: Option<TempDir>,
     binary: PathBuf,
+    _turn: Shared,
 }
 
 /// What a command said and how it ended.
@@ -26,15 +28,16 @@ pub struct Said {
 }
 
 impl Gaufre {
-    /// A new, empty store.
+    /// A new, empty store. Waits for a test that has the machine to itself.
     pub fn new() -> Self {
         Self::with_binary(&binary())
     }
 
     /// The same for a certain build of the program.
     pub fn with_binary(binary: &Path) -> Self {
+        let turn = Shared::new();
         let dir = tempfile::Builder::new().prefix("gaufre-e2e-").tempdir().expect("a temporary folder");
-        Self { dir, run: None, binary: binary.to_owned() }
+        Self { dir, run: None, binary: binary.to_owned(), _turn: turn }
     }
 
     /// With the run folder in `parent` instead of beside the store: where /run is no tmpfs but another place is.

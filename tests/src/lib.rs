@@ -27,6 +27,7 @@ mod registry;
 mod started;
 mod token_issuer;
 mod tool;
+mod turn;
 mod witness;
 
 pub use cached::{cache_dir, images};
@@ -39,4 +40,5 @@ pub use registry::{Access, Registry};
 pub use started::Started;
 pub use token_issuer::TokenIssuer;
 pub use tool::{run, tool, until};
+pub use turn::Alone;
 pub use witness::Witness;

@@ -128,7 +128,7 @@ impl Registry {
             command.stdout(Stdio::null()).stderr(log);
         });
         // Port 0 lets the kernel choose; the server then logs which it got.
-        let address = until("docker-registry to listen", 20, || {
+        let address = until("docker-registry to listen", || {
             let said = fs::read_to_string(dir.path().join("log")).unwrap_or_default();
             if let Ok(Some(status)) = process.child().try_wait() {
                 panic!("docker-registry ended ({status}):\n{said}");

@@ -25,18 +25,21 @@ pub fn run(command: &mut Command) -> String {
     stdout
 }
 
-/// Asks `ask` again and again until it gives something, for at most `seconds`.
+/// How long a test waits for what is to come: far longer than it takes on a slow machine that does much else.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Asks `ask` again and again until it gives something.
 ///
 /// # Panics
 ///
-/// If the time is over, naming `what` was waited for.
-pub fn until<T>(what: &str, seconds: u64, mut ask: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + Duration::from_secs(seconds);
+/// If that takes two minutes, naming `what` was waited for.
+pub fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
     loop {
         if let Some(answer) = ask() {
             return answer;
         }
-        assert!(Instant::now() < deadline, "waited {seconds} s in vain for {what}");
+        assert!(Instant::now() < deadline, "waited {} s in vain for {what}", PATIENCE.as_secs());
         std::thread::sleep(Duration::from_millis(50));
     }
 }

@@ -1,10 +1,10 @@
 //! Sees what the machine has before a test, and that it has no more afterwards.
 
-use crate::tool::tool;
+use crate::tool::{PATIENCE, tool};
+use crate::turn::Alone;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// What can be left behind: mounts, cgroups, network links, nf_tables tables and processes of ours.
@@ -24,11 +24,14 @@ impl Witness {
         Self { seen }
     }
 
-    /// Keeps other tests of the same program waiting that ask for this too: a witness cannot tell whose a thing is.
-    pub fn alone() -> MutexGuard<'static, ()> {
-        static ALONE: Mutex<()> = Mutex::new(());
-        // A failed test leaves nothing wrong behind the lock itself.
-        ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Keeps other tests of the same program waiting that have a store: a witness cannot tell whose a thing is. To be
+    /// called before the test has one itself.
+    ///
+    /// # Panics
+    ///
+    /// If it has.
+    pub fn alone() -> Alone {
+        Alone::new()
     }
 
     /// What is there now that was not there then.
@@ -42,7 +45,7 @@ impl Witness {
     ///
     /// If anything of ours is left.
     pub fn nothing_more(&self) {
-        let deadline = Instant::now() + Duration::from_secs(10);
+        let deadline = Instant::now() + PATIENCE;
         loop {
             let more = self.more();
             if more.is_empty() {

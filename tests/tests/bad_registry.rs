@@ -149,15 +149,15 @@ mod tests {
         let (faulty, gaufre) = (FaultyRegistry::new(Fault::Trickles), Gaufre::new());
         let mut slow = gaufre
             .command()
-            // A minute of silence may be: it does not give up while we look.
-            .args(["pull", "--quiet", "--tls-verify=false", "--registry-timeout=60", &faulty.image()])
+            // Five minutes of silence may be: it does not give up while we look.
+            .args(["pull", "--quiet", "--tls-verify=false", "--registry-timeout=300", &faulty.image()])
             .stderr(Stdio::null())
             .stdout(Stdio::null())
             .spawn()
             .unwrap();
         let locks = gaufre.dir().join("root/locks");
         let is_layer = |name: &str| name.starts_with("layer-");
-        until("the slow pull's lock", 60, || {
+        until("the slow pull's lock", || {
             let names = fs::read_dir(&locks).into_iter().flatten().flatten().map(|entry| entry.file_name());
             names.into_iter().any(|name| is_layer(&name.to_string_lossy())).then_some(())
         });

@@ -27,7 +27,7 @@ print('dug')
 
     fn nothing_is_left(gaufre: &Gaufre) {
         let sandboxes = gaufre.dir().join("root/sandboxes");
-        until("the end of the files", 60, || (fs::read_dir(&sandboxes).unwrap().count() == 0).then_some(()));
+        until("the end of the files", || (fs::read_dir(&sandboxes).unwrap().count() == 0).then_some(()));
         assert_eq!(gaufre.ok(&["system", "check"]).lines().last(), Some("Nothing is wrong."));
     }
 

@@ -208,6 +208,6 @@ mod tests {
         let created =
             gaufre.ok(&["create", "--network=none", "--restart=unless-stopped", IMAGE, "sleep", "1000"]);
         gaufre.ok(&["start", created.trim()]);
-        until("it to run", 10, || (gaufre.ok(&["ps", "-q", "--no-trunc"]) == created).then_some(()));
+        until("it to run", || (gaufre.ok(&["ps", "-q", "--no-trunc"]) == created).then_some(()));
     }
 }

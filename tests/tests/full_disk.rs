@@ -204,7 +204,7 @@ mod tests {
             script,
         ];
         disk.ok(&loud);
-        until("the end of all output", 120, || {
+        until("the end of all output", || {
             (disk.say(&["exec", "loud", "cat", "/dev/shm/done"]).out == "done\n").then_some(())
         });
         // What was said to whoever asks is what there was room for, in whole lines.

@@ -246,7 +246,7 @@ while True:
             host_path,
         ];
         let swapper = gaufre.ok(&swap).trim().to_owned();
-        until("the swapper", 30, || gaufre.ok(&["logs", &swapper]).contains("ready").then_some(()));
+        until("the swapper", || gaufre.ok(&["logs", &swapper]).contains("ready").then_some(()));
         for round in 0..200 {
             let said = gaufre.say(&["run", "--rm", "--network=none", "-v", "shared:/data", image, "true"]);
             let refused = said.code == 125 && said.err.matches("Error").count() == 1;

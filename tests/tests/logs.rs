@@ -98,13 +98,12 @@ mod tests {
     }
 
     #[test]
-    fn a_hundred_megabytes_pass_quickly_and_in_little_memory() {
+    fn a_hundred_megabytes_pass_in_little_memory_and_their_end_is_read_at_once() {
         let (gaufre, image) = ready();
-        let begun = Instant::now();
         let line = "0123456789012345678901234567890123456789012345678901234567890123456789012345678";
         let options = ["--log-opt=max-size=20m", "--log-opt=max-file=10"];
         let id = detached(&gaufre, &image, &options, &format!("yes {line} | head -c 104857600; sleep 1"));
-        let keeper = until("the keeper", 5, || {
+        let keeper = until("the keeper", || {
             gaufre.processes().into_iter().find(|pid| {
                 let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
                 line.split(|byte| *byte == 0).nth(1) == Some(b"keeper")
@@ -115,12 +114,12 @@ mod tests {
             most = most.max(memory);
             std::thread::sleep(Duration::from_millis(20));
         }
-        assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", begun.elapsed());
         assert!(most < 32 * 1024, "the keeper took {most} KiB");
         // Reading it back takes no more memory than writing it.
         let mut logs = Command::new("/usr/bin/env");
         let command = gaufre.command();
         logs.arg(command.get_program()).args(command.get_args()).args(["logs", &id]);
+        let begun = Instant::now();
         let mut logs = logs.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
         let mut out = logs.stdout.take().unwrap();
         let (mut read, mut chunk) = (0, vec![0; 1 << 20]);
@@ -133,11 +132,16 @@ mod tests {
             most = most.max(memory_kib(logs.id()).unwrap_or(0));
         }
         logs.wait().unwrap();
+        let whole = begun.elapsed();
         assert_eq!(read, 104_857_600);
         assert!(most < 32 * 1024, "logs took {most} KiB");
-        let begun = Instant::now();
-        assert_eq!(gaufre.ok(&["logs", "--tail=3", &id]), format!("{line}\n").repeat(3));
-        assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+        let tail = || {
+            let begun = Instant::now();
+            assert_eq!(gaufre.ok(&["logs", "--tail=3", &id]), format!("{line}\n").repeat(3));
+            begun.elapsed()
+        };
+        let least = (0..5).map(|_| tail()).min().unwrap();
+        assert!(least < whole / 2, "{least:?} of {whole:?}");
     }
 
     fn memory_kib(pid: u32) -> Option<u64> {

@@ -34,10 +34,25 @@ mod tests {
         web(&gaufre, &registry, &[]);
         let base = gaufre.pull(&registry, "base");
         let script = ask(&address(&gaufre, "web"));
-        until("the page", 20, || {
+        until("the page", || {
             let said = gaufre.say(&["run", "--rm", &base, "bash", "-c", &script]);
             said.out.contains("A page out of a container").then_some(())
         });
+    }
+
+    #[test]
+    fn parameters_of_the_bridges_interface_are_set_once_it_is_there() {
+        let (registry, gaufre) = (Registry::with_images(), Gaufre::new());
+        let base = gaufre.pull(&registry, "base");
+        let run = |interface: &str| {
+            let sysctl = format!("--sysctl=net.ipv4.conf.{interface}.arp_announce=2");
+            let file = format!("/proc/sys/net/ipv4/conf/{interface}/arp_announce");
+            gaufre.say(&["run", "--rm", &sysctl, "--sysctl=net.core.somaxconn=77", &base, "cat", &file])
+        };
+        let said = run("eth0");
+        assert_eq!(said.out, "2\n", "{said:?}");
+        let said = run("eth7");
+        assert!(said.err.contains("net.ipv4.conf.eth7.arp_announce"), "{said:?}");
     }
 
     #[test]
@@ -46,7 +61,7 @@ mod tests {
         web(&gaufre, &registry, &[]);
         let base = gaufre.pull(&registry, "base");
         let script = ask("127.0.0.1");
-        until("the page", 20, || {
+        until("the page", || {
             let said = gaufre.say(&["run", "--rm", "--network=container:web", &base, "bash", "-c", &script]);
             said.out.contains("A page out of a container").then_some(())
         });
@@ -75,7 +90,7 @@ mod tests {
         gaufre.ok(&["run", "-d", "-p", &publish, &python, "python3", "-c", script]);
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         socket.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
-        let answer = until("a datagram", 20, || {
+        let answer = until("a datagram", || {
             socket.send_to(b"syrup", ("127.0.0.1", port)).ok()?;
             let mut bytes = [0; 99];
             let (len, from) = socket.recv_from(&mut bytes).ok()?;
@@ -90,7 +105,7 @@ mod tests {
         let port = free_port();
         web(&gaufre, &registry, &["-p", &format!("127.0.0.1:{port}:80")]);
         let page = || get(SocketAddr::from(([127, 0, 0, 1], port)), "/").filter(|answer| answer.0 == 200);
-        until("the page", 20, page);
+        until("the page", page);
 
         // Ours is the table that knows the address of our container.
         let inside = address(&gaufre, "web");
@@ -98,7 +113,11 @@ mod tests {
         let ours: Vec<&str> = tables
             .lines()
             .filter_map(|line| line.strip_prefix("table "))
-            .filter(|table| run(tool("nft").args(["list", "table"]).args(table.split(' '))).contains(&inside))
+            .filter(|table| {
+                // Those of other tests come and go.
+                let listed = tool("nft").args(["list", "table"]).args(table.split(' ')).output().unwrap();
+                String::from_utf8_lossy(&listed.stdout).contains(&inside)
+            })
             .collect();
         assert!(!ours.is_empty(), "no table knows {inside}:\n{tables}");
         for table in ours {
@@ -108,7 +127,7 @@ mod tests {
 
         let base = gaufre.pull(&registry, "base");
         gaufre.ok(&["run", "--rm", &base, "true"]);
-        until("the page after the rules came back", 20, page);
+        until("the page after the rules came back", page);
     }
 
     #[test]

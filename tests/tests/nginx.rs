@@ -15,18 +15,18 @@ mod tests {
         let port = free_port();
         gaufre.ok(&["run", "-d", "--name", "web", "-p", &format!("{port}:80"), &image]);
         let address = SocketAddr::from(([127, 0, 0, 1], port));
-        let (status, body) = until("nginx to answer", 30, || get(address, "/"));
+        let (status, body) = until("nginx to answer", || get(address, "/"));
         assert_eq!((status, body.trim()), (200, "<h1>A page out of a container</h1>"));
         assert_eq!(get(address, "/no-such-page").map(|answer| answer.0), Some(404));
 
         // Its log goes to /dev/stdout, and so to ours.
-        let log = until("the access log", 10, || {
+        let log = until("the access log", || {
             Some(gaufre.ok(&["logs", "web"])).filter(|log| log.contains("/no-such-page"))
         });
         assert!(log.contains("GET / HTTP/1.0"), "{log}");
 
         // The image's stop signal is SIGQUIT, on which nginx ends by itself.
-        gaufre.ok(&["stop", "--time=10", "web"]);
+        gaufre.ok(&["stop", "--time=60", "web"]);
         assert_eq!(gaufre.ok(&["wait", "web"]).trim(), "0");
         gaufre.ok(&["rm", "web"]);
         drop(gaufre);
@@ -55,7 +55,7 @@ mod tests {
             &image,
         ]);
         let address = SocketAddr::from(([127, 0, 0, 1], port));
-        let answer = until("nginx to answer", 30, || get(address, "/"));
+        let answer = until("nginx to answer", || get(address, "/"));
         assert_eq!(answer, (200, "from the host".to_owned()));
         let said = gaufre.say(&["exec", "web", "touch", "/var/www/html/new"]);
         assert_ne!(said.code, 0);

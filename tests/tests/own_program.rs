@@ -105,12 +105,12 @@ socket.send_fds(there, [b'x'], [os.open('/proc/1/exe', os.O_PATH)])
         }
 
         fn reported(&self, what: &str) {
-            until(what, 60, || self.report().contains(what).then_some(()));
+            until(what, || self.report().contains(what).then_some(()));
         }
 
         /// Kills whatever still runs from the program, so that it is busy for no writer, and sees what comes of it.
         fn withstands(&self) {
-            until("what comes of it once nothing runs from the program", 60, || {
+            until("what comes of it once nothing runs from the program", || {
                 for pid in self.gaufre.processes() {
                     // It may have ended meanwhile.
                     let _ = tool("kill").args(["-KILL", &pid.to_string()]).output();
@@ -164,7 +164,7 @@ socket.send_fds(there, [b'x'], [os.open('/proc/1/exe', os.O_PATH)])
     fn a_script_whose_interpreter_is_our_program_cannot_be_written_after_exec() {
         let target = Target::new();
         target.start_thief(THIEF);
-        until("the thief to catch a short-lived process", 120, || {
+        until("the thief to catch a short-lived process", || {
             target.gaufre.say(&["exec", "thief", "/bin/script"]);
             target.report().contains("HELD").then_some(())
         });
@@ -217,14 +217,14 @@ socket.send_fds(there, [b'x'], [os.open('/proc/1/exe', os.O_PATH)])
         let _deleted = Deleted(oci(&["delete", "--force", &id]));
         run(&mut oci(&["start", &id]));
         let report = || fs::read_to_string(bundle.join("rootfs/out/report")).unwrap_or_default();
-        until("the thief", 60, || report().contains("READY").then_some(()));
-        until("the thief to catch a short-lived process", 120, || {
+        until("the thief", || report().contains("READY").then_some(()));
+        until("the thief to catch a short-lived process", || {
             for program in ["/bin/sh", "/bin/script"] {
                 let _ = oci(&["exec", &id, program, "--version"]).output();
             }
             report().contains("HELD").then_some(())
         });
-        until("an answer", 60, || {
+        until("an answer", || {
             report().lines().any(|line| line.starts_with("REFUSED") || line == "WRITTEN").then_some(())
         });
         let report = report();

@@ -17,7 +17,7 @@ mod tests {
             let output = output.expect("psql runs: `cargo xtask test` installs it");
             output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
         };
-        assert_eq!(until("postgresql to answer", 60, || psql("select 6 * 7")), "42");
+        assert_eq!(until("postgresql to answer", || psql("select 6 * 7")), "42");
         psql("create table waffles (name text); insert into waffles values ('liège'), ('brussels')")
             .expect("a table");
         assert_eq!(psql("select count(*) from waffles").as_deref(), Some("2"));
@@ -28,7 +28,7 @@ mod tests {
         gaufre.ok(&["stop", "--time=20", "db"]);
         assert_eq!(gaufre.ok(&["wait", "db"]).trim(), "0");
         gaufre.ok(&["start", "db"]);
-        let count = until("postgresql to answer again", 60, || psql("select count(*) from waffles"));
+        let count = until("postgresql to answer again", || psql("select count(*) from waffles"));
         assert_eq!(count, "2", "a container keeps what it wrote while it exists");
     }
 }

@@ -68,7 +68,7 @@ mod tests {
         gaufre.ok(&["create", &env_file, image, "true"]);
         let failing = ["run", "--network=none", &env_file, image, "sh", "-c", "echo $SECRET; exit 3"];
         assert_eq!(gaufre.say(&failing).code, 3);
-        until("the log", 20, || gaufre.ok(&["logs", &id]).contains(SECRET).then_some(()));
+        until("the log", || gaufre.ok(&["logs", &id]).contains(SECRET).then_some(()));
         gaufre.ok(&["exec", "-e", &format!("MORE={SECRET}"), &id, "true"]);
         let found = closed(&gaufre);
         // Definition, bundle and log at the least: else nothing was looked at.
@@ -81,6 +81,6 @@ mod tests {
             assert!(!String::from_utf8_lossy(&line).contains(SECRET), "{pid}");
         }
         gaufre.ok(&["rm", "--force", "--all", "--time=0"]);
-        until("nothing to tell it any more", 20, || closed(&gaufre).is_empty().then_some(()));
+        until("nothing to tell it any more", || closed(&gaufre).is_empty().then_some(()));
     }
 }

@@ -12,7 +12,7 @@ mod tests {
     }
 
     fn answers(port: u16) {
-        until("redis to answer", 30, || redis(port, &["PING"]).filter(|said| said == "PONG"));
+        until("redis to answer", || redis(port, &["PING"]).filter(|said| said == "PONG"));
     }
 
     #[test]
@@ -51,7 +51,7 @@ mod tests {
         let gaufre = Gaufre::new();
         let image = gaufre.pull(&registry, "redis");
         gaufre.ok(&["run", "-d", "--name", "cache", &image]);
-        until("redis to answer", 30, || {
+        until("redis to answer", || {
             let said = gaufre.say(&["exec", "cache", "redis-cli", "PING"]);
             (said.out == "PONG\n").then_some(())
         });

@@ -27,7 +27,7 @@ mod tests {
         let (gaufre, image) = ready();
         gaufre.ok(&["run", "--rm", &image, "true"]);
         assert_eq!(gaufre.ok(&["ps", "--all", "--quiet"]), "");
-        until("the keeper's end", 10, || gaufre.processes().is_empty().then_some(()));
+        until("the keeper's end", || gaufre.processes().is_empty().then_some(()));
         witness.nothing_more();
     }
 
@@ -119,7 +119,7 @@ mod tests {
         let listed: serde_json::Value =
             serde_json::from_str(&gaufre.ok(&["ps", "--format", "json"])).unwrap();
         assert_eq!(listed.as_array().map(Vec::len), Some(1), "{listed}");
-        until("both lines in the log", 10, || {
+        until("both lines in the log", || {
             let said = gaufre.say(&["logs", "long"]);
             (said.out == "first\n" && said.err == "second\n").then_some(())
         });

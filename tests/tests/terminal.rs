@@ -55,15 +55,25 @@ mod tests {
         }
 
         fn shows(&self, text: &str) {
-            let deadline = std::time::Instant::now() + Duration::from_secs(15);
+            let deadline = std::time::Instant::now() + Duration::from_secs(120);
             while !self.screen().contains(text) {
                 assert!(std::time::Instant::now() < deadline, "{text:?} is not in {:?}", self.screen());
                 std::thread::sleep(Duration::from_millis(20));
             }
         }
 
+        /// Types `keys` again and again until what they have the shell show is there: until somebody takes them in they
+        /// may be lost.
+        fn gets_through(&mut self, keys: &str, shown: &str) {
+            until(shown, || {
+                self.type_in(keys);
+                std::thread::sleep(Duration::from_millis(200));
+                self.screen().contains(shown).then_some(())
+            });
+        }
+
         fn ends_with(mut self, code: i32) {
-            let status = until("the end of the session", 15, || self.child.try_wait().unwrap());
+            let status = until("the end of the session", || self.child.try_wait().unwrap());
             assert_eq!(status.code(), Some(code), "{}", self.screen());
         }
     }
@@ -82,8 +92,8 @@ mod tests {
         terminal.type_in("echo waf''fle\n");
         terminal.shows("echo waf''fle\r\n");
         terminal.shows("waffle\r\n");
-        terminal.type_in("sleep 1000\n");
-        std::thread::sleep(Duration::from_millis(300));
+        terminal.type_in("bash -c 'echo sle''eps; exec sleep 1000'\n");
+        terminal.shows("sleeps\r\n");
         terminal.type_in("\x03");
         terminal.type_in("echo code $?\n");
         terminal.shows("code 130");
@@ -103,7 +113,7 @@ mod tests {
         terminal.ends_with(0);
         assert_eq!(gaufre.ok(&["ps", "--format", "{{.Names}}"]), "stay\n");
         let mut again = Terminal::new(&gaufre, "attach --detach-keys=ctrl-a,d stay");
-        std::thread::sleep(Duration::from_millis(300));
+        again.gets_through("\n", "ready:");
         again.type_in("echo $left; stty size\n");
         again.shows("here\r\n");
         again.shows("40 100");
@@ -111,8 +121,9 @@ mod tests {
         again.ends_with(0);
         // Two at once see the same.
         let mut one = Terminal::new(&gaufre, "attach stay");
-        let other = Terminal::new(&gaufre, "attach stay");
-        std::thread::sleep(Duration::from_millis(300));
+        let mut other = Terminal::new(&gaufre, "attach stay");
+        one.gets_through("\n", "ready:");
+        other.gets_through("\n", "ready:");
         one.type_in("echo bo''th\n");
         one.shows("both\r\n");
         other.shows("both\r\n");
@@ -149,9 +160,7 @@ mod tests {
             std::fs::read(format!("/proc/{pid}/comm")).is_ok_and(|name| name == b"gaufre-keeper\n")
         });
         gaufre_tests::run(gaufre_tests::tool("kill").args(["-KILL", &keeper.unwrap().to_string()]));
-        std::thread::sleep(Duration::from_millis(500));
-        terminal.type_in("echo thr''ough\n");
-        terminal.shows("through\r\n");
+        terminal.gets_through("echo thr''ough\n", "through\r\n");
         terminal.type_in("exit 4\n");
         terminal.ends_with(4);
     }

@@ -140,7 +140,7 @@ mod tests {
         let script = "trap 'echo one' USR1; trap 'echo two' USR2; echo ready; while :; do sleep 0.05; done";
         gaufre.ok(&["run", "-d", "--name=hears", "--network=none", IMAGE, "sh", "-c", script]);
         let heard = |what: &str| {
-            until(what, 20, || gaufre.ok(&["logs", "hears"]).contains(what).then_some(()));
+            until(what, || gaufre.ok(&["logs", "hears"]).contains(what).then_some(()));
         };
         heard("ready");
         gaufre.ok(&["kill", "-s", "USR1", "hears"]);

@@ -137,7 +137,7 @@ mod tests {
         let run = ["run", "-d", "--network=none"];
         let with = |more: &[&str]| gaufre.ok(&[&run[..], more].concat());
         with(&["--rm", "--name=first", "-v", "/data", &image, "bash", "-c", script]);
-        until("the file", 30, || {
+        until("the file", || {
             let found = gaufre.say(&["exec", "first", "cat", "/data/file"]);
             (found.out == "kept\n").then_some(())
         });
@@ -146,7 +146,7 @@ mod tests {
             with(&["--name", name, "-v", &shared, &image, "sleep", "1000"]);
         }
         gaufre.ok(&["stop", "--time=0", "first"]);
-        until("its removal", 30, || gaufre.say(&["inspect", "first"]).code.ne(&0).then_some(()));
+        until("its removal", || gaufre.say(&["inspect", "first"]).code.ne(&0).then_some(()));
         assert_eq!(gaufre.ok(&["exec", "second", "cat", "/data/file"]), "kept\n");
         // To neither of the two it is the volume that was made for it alone.
         gaufre.ok(&["rm", "--force", "--volumes", "--time=0", "second"]);

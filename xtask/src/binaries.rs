@@ -13,14 +13,19 @@ pub(crate) enum Profile {
 
 /// Builds the product's binaries and returns their paths.
 pub(crate) fn product(profile: Profile) -> Result<Vec<PathBuf>> {
+    packages(&["gaufre", "gaufre-runtime"], profile)
+}
+
+/// Builds the binaries of packages and returns their paths.
+pub(crate) fn packages(packages: &[&str], profile: Profile) -> Result<Vec<PathBuf>> {
     let mut build = cargo();
-    build.args(["build", "--package=gaufre", "--package=gaufre-runtime", "--bins"]);
+    build.args(["build", "--bins"]).args(packages.iter().map(|package| format!("--package={package}")));
     if profile == Profile::Release {
         build.arg("--release");
     }
     let built = executables(&mut build)?;
     if built.is_empty() {
-        bail!("the workspace has no binaries to build");
+        bail!("the packages {packages:?} have no binaries to build");
     }
     Ok(built)
 }

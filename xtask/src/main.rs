@@ -60,7 +60,7 @@ enum Verb {
     },
     /// Measure gaufre beside its peers, and write benches/RESULTS.md
     Bench {
-        /// Only these benches (run, pull, ps), printed and not written
+        /// Only these benches (oci, run, pull, ps), printed and not written
         only: Vec<String>,
         /// Measure this build of gaufre instead of making one
         #[arg(long)]
@@ -84,9 +84,12 @@ struct VmArguments {
     /// Put a file into the VM, as HOST:GUEST
     #[arg(long, value_name = "HOST:GUEST")]
     file: Vec<String>,
-    /// Run the runtime's tests instead of a command
-    #[arg(long, conflicts_with = "command")]
-    tests: bool,
+    /// Run tests instead of a command, the runtime's own unless others are named
+    #[arg(long, value_enum, num_args = 0..=1, default_missing_value = "runtime", conflicts_with = "command")]
+    tests: Option<vm::Tests>,
+    /// Boot with SELinux, enforcing Debian's policy
+    #[arg(long)]
+    selinux: bool,
     /// Leave the product's binaries out, and so do not build them
     #[arg(long, conflicts_with = "tests")]
     bare: bool,
@@ -110,7 +113,7 @@ fn run(verb: Verb) -> Result<ExitCode> {
         Verb::Images => println!("{}", images::make()?.display()),
         Verb::Test { kernels, no_vm } => return test::run(if no_vm { &[] } else { &kernels }),
         Verb::Peers { refresh } => peers::show(refresh)?,
-        Verb::Bench { only, binary } => bench::run(&only, binary)?,
+        Verb::Bench { only, binary } => bench::run(&only, binary.as_deref())?,
         Verb::Soak { only, count, seed } => return soak::run(&only, count, seed),
         Verb::Vm(arguments) => return in_vm(&arguments),
     }
@@ -118,8 +121,8 @@ fn run(verb: Verb) -> Result<ExitCode> {
 }
 
 fn in_vm(arguments: &VmArguments) -> Result<ExitCode> {
-    let (mut extras, argv) = if arguments.tests {
-        vm::sandbox_tests()?
+    let (mut extras, argv) = if let Some(tests) = arguments.tests {
+        tests.suite()?
     } else if arguments.bare {
         (Vec::new(), arguments.command.clone())
     } else if arguments.command.is_empty() {
@@ -137,6 +140,7 @@ fn in_vm(arguments: &VmArguments) -> Result<ExitCode> {
         timeout: Duration::from_secs(arguments.timeout),
         extras: &extras,
         argv: &argv,
+        selinux: arguments.selinux || arguments.tests == Some(vm::Tests::Selinux),
     };
     let code = vm.run()?;
     Ok(ExitCode::from(u8::try_from(code).unwrap_or(1)))

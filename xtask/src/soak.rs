@@ -7,6 +7,10 @@ use clap::ValueEnum;
 use std::process::ExitCode;
 use std::time::Instant;
 
+/// How many containers are run in a row, and as many again at a time.
+const RUNS: usize = 5_000;
+/// How many are run at a time.
+const RUNS_AT_A_TIME: usize = 100;
 /// How often the runtime's race is run.
 const RACES: usize = 10_000;
 /// How many configurations and states the fuzzer makes of each kind.
@@ -20,6 +24,8 @@ const INDEX_CASES: usize = 20_000;
 pub(crate) enum Soak {
     /// Kill our processes again and again
     Faults,
+    /// Run containers in a row and many at a time, and look for what is left
+    Runs,
     /// Race the runtime for a path within the container
     Races,
     /// Change configurations and state files at random
@@ -34,14 +40,13 @@ pub(crate) enum Soak {
     Drivers,
 }
 
-/// A test whose number of rounds an environment variable sets.
+/// A test whose number of rounds, and what else it counts, environment variables set.
 struct Repeated {
     package: &'static str,
     program: &'static str,
     /// Which tests of the program; all when it is empty.
     filter: &'static str,
-    variable: &'static str,
-    rounds: usize,
+    numbers: Vec<(&'static str, usize)>,
 }
 
 /// Runs the soaks in `only`, or all; `kills` for the faults. `seed` repeats the kills of a former run, which printed it.
@@ -65,26 +70,30 @@ pub(crate) fn run(only: &[Soak], kills: usize, seed: Option<u64>) -> Result<Exit
 
 impl Soak {
     fn run(self, kills: usize, seed: Option<u64>) -> Result<bool> {
-        let (package, program, filter, variable, rounds) = match self {
-            Self::Faults => ("gaufre-tests", "faults", "", "GAUFRE_SOAK_ROUNDS", kills),
-            Self::Races => ("gaufre-runtime", "sandbox", "raced_links", "GAUFRE_RACES", RACES),
-            Self::Fuzz => ("gaufre-runtime", "fuzz", "", "GAUFRE_FUZZ_CASES", FUZZ_CASES),
-            Self::FuzzLayers => ("gaufre-lazy", "fuzz", "", "GAUFRE_FUZZ_CASES", FUZZ_CASES),
-            Self::Index => ("gaufre-store", "index", "", "GAUFRE_INDEX_CASES", INDEX_CASES),
-            Self::Filler => ("gaufre-lazy", "filling", "", "GAUFRE_FILL_KILLS", kills),
+        let (package, program, filter, numbers) = match self {
+            Self::Faults => ("gaufre-tests", "faults", "", vec![("GAUFRE_SOAK_ROUNDS", kills)]),
+            Self::Runs => {
+                let numbers = vec![("GAUFRE_RUNS", RUNS), ("GAUFRE_RUNS_AT_A_TIME", RUNS_AT_A_TIME)];
+                ("gaufre-runtime", "runs", "", numbers)
+            }
+            Self::Races => ("gaufre-runtime", "sandbox", "raced_links", vec![("GAUFRE_RACES", RACES)]),
+            Self::Fuzz => ("gaufre-runtime", "fuzz", "", vec![("GAUFRE_FUZZ_CASES", FUZZ_CASES)]),
+            Self::FuzzLayers => ("gaufre-lazy", "fuzz", "", vec![("GAUFRE_FUZZ_CASES", FUZZ_CASES)]),
+            Self::Index => ("gaufre-store", "index", "", vec![("GAUFRE_INDEX_CASES", INDEX_CASES)]),
+            Self::Filler => ("gaufre-lazy", "filling", "", vec![("GAUFRE_FILL_KILLS", kills)]),
             Self::Drivers => return peers::drivers::run(),
         };
-        Repeated { package, program, filter, variable, rounds }.run(seed)
+        Repeated { package, program, filter, numbers }.run(seed)
     }
 }
 
 impl Repeated {
     fn run(&self, seed: Option<u64>) -> Result<bool> {
-        println!("{} rounds", self.rounds);
+        self.numbers.iter().for_each(|(variable, number)| println!("{variable}={number}"));
         let mut test = cargo();
         test.args(["test", &format!("--package={}", self.package), &format!("--test={}", self.program)]);
         test.args(["--", "--nocapture", "--test-threads=1", self.filter]);
-        test.env(self.variable, self.rounds.to_string());
+        test.envs(self.numbers.iter().map(|(variable, number)| (variable, number.to_string())));
         if let Some(seed) = seed {
             test.env("GAUFRE_SOAK_SEED", seed.to_string());
         }

@@ -6,6 +6,7 @@ use crate::engine::Engine;
 use crate::failure::Failure;
 use crate::process::{open_of, open_pidfd};
 use crate::sandbox::{FindError, Sandbox, Status, UnreadableError};
+use gaufre_runtime::state::{OciState, Status as OciStatus};
 use gaufre_runtime::{Stdio, Streams, exec};
 use oci_spec::OciSpecError;
 use oci_spec::runtime::{Process, Spec};
@@ -269,6 +270,13 @@ fn execute(
     exec(gaufre_runtime::ExecRequest {
         pid: Pid::from_raw(running.pid).ok_or_else(|| ExecError::NotRunning { name: name() })?,
         pidfd: target.as_fd(),
+        state: &OciState::new(
+            sandbox.id().as_str(),
+            running.pid,
+            OciStatus::Running,
+            &sandbox.bundle(),
+            &spec.annotations().clone().unwrap_or_default().into_iter().collect(),
+        ),
         spec: &spec,
         process: &process,
         seccomp: if request.privileged {

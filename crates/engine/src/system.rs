@@ -15,7 +15,7 @@ use crate::keeper::remove_cgroup_parents;
 use crate::rm::{RemoveError, RemoveOptions};
 use crate::sandbox::{FindError, MountSource, Status, UnreadableError};
 use gaufre_net::{DetachErrors, Net, StateError};
-use gaufre_store::{DiskUsage, GcError, InUse, PruneError, ResetError, Store};
+use gaufre_store::{DiskUsage, GcError, InUse, PruneError, ResetError, Store, remove_tree};
 use oci_spec::image::Digest;
 use serde::Serialize;
 
@@ -135,7 +135,7 @@ impl Engine {
         // Nobody can tell which images and volumes a damaged one needs.
         damaged.into_iter().next().map_or(Ok(()), Err)?;
         for sandbox in sandboxes {
-            if matches!(sandbox.status()?, Status::Created | Status::Exited(_)) {
+            if is_idle(&sandbox.status()?) {
                 match self.remove(
                     sandbox.id().as_str(),
                     RemoveOptions { volumes: options.volumes, ..RemoveOptions::default() },
@@ -150,15 +150,25 @@ impl Engine {
         let store = self.store()?;
         let _lock = ImagesLock::remove(&self.dirs).map_err(ImagesError::Lock)?;
         let users = self.users()?;
-        let pruned = store.prune(&gaufre_store::PruneOptions {
-            all_images: options.all,
-            volumes: options.volumes,
-            in_use: users.as_in_use(),
-        })?;
+        let pruned = store.prune(&in_store(options, &users))?;
         report.images = pruned.images.iter().map(|named| named.image.id.digest().to_owned()).collect();
         report.volumes = pruned.volumes;
         report.reclaimed_bytes = pruned.reclaimed.bytes;
         Ok(report)
+    }
+
+    /// Whether [`Engine::system_prune`] would remove a sandbox, an image or a volume now.
+    ///
+    /// # Errors
+    /// See [`SystemError`].
+    pub fn has_something_to_prune(&self, options: PruneOptions) -> Result<bool, SystemError> {
+        self.recover_all();
+        for sandbox in self.catalog().list()? {
+            if is_idle(&sandbox.status()?) {
+                return Ok(true);
+            }
+        }
+        Ok(self.store()?.has_unused(&in_store(options, &self.users()?))?)
     }
 
     /// Stops and removes everything: sandboxes, images, volumes, the network, and the store itself.
@@ -189,17 +199,10 @@ impl Engine {
         let directories = [root.join("names"), self.dirs.running(), run.join("net")];
         let of_root = ["names.lock", "images.lock", "gc-postponed"].map(|name| self.dirs.lock(name));
         let files = of_root.into_iter().chain([self.dirs.run_lock("sweep.lock")]);
-        let removed = directories.into_iter().map(|path| (std::fs::remove_dir_all(&path), path));
-        let removed = removed.chain(files.map(|path| (std::fs::remove_file(&path), path)));
-        for (removed, path) in removed {
-            match removed {
-                Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-                    return Err(SystemError::Files { path, source });
-                }
-                _ => {}
-            }
-        }
-        Ok(())
+        directories
+            .into_iter()
+            .chain(files)
+            .try_for_each(|path| remove_tree(&path).map_err(|source| SystemError::Files { path, source }))
     }
 
     fn users(&self) -> Result<Users, SystemError> {
@@ -215,5 +218,19 @@ impl Engine {
             }));
         }
         Ok(users)
+    }
+}
+
+/// Whether a sandbox neither runs nor is about to.
+fn is_idle(status: &Status) -> bool {
+    matches!(status, Status::Created | Status::Exited(_))
+}
+
+/// The same for the store, which does not know who uses what.
+fn in_store(options: PruneOptions, users: &Users) -> gaufre_store::PruneOptions<'_> {
+    gaufre_store::PruneOptions {
+        all_images: options.all,
+        volumes: options.volumes,
+        in_use: users.as_in_use(),
     }
 }

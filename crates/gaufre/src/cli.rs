@@ -101,8 +101,10 @@ pub(crate) enum Verb {
     Tag(verbs::tag::Args),
     Untag(verbs::untag::Args),
     Rmi(verbs::rmi::Args),
-    Volume(verbs::volume::Args),
-    System(verbs::system::Args),
+    #[command(subcommand)]
+    Volume(verbs::volume::Verb),
+    #[command(subcommand)]
+    System(verbs::system::Verb),
     Info(verbs::info::Args),
     Version(verbs::version::Args),
     Completion(verbs::completion::Args),
@@ -134,8 +136,8 @@ impl Verb {
             Self::Tag(args) => verbs::tag::execute(args, global),
             Self::Untag(args) => verbs::untag::execute(args, global),
             Self::Rmi(args) => verbs::rmi::execute(args, global),
-            Self::Volume(args) => verbs::volume::execute(args, global),
-            Self::System(args) => verbs::system::execute(args, global),
+            Self::Volume(verb) => verbs::volume::execute(verb, global),
+            Self::System(verb) => verbs::system::execute(verb, global),
             Self::Info(args) => verbs::info::execute(args, global),
             Self::Version(args) => verbs::version::execute(args, global),
             Self::Completion(args) => verbs::completion::execute(args, global),

@@ -5,6 +5,8 @@ use std::io;
 
 use gaufre_engine::Failure;
 
+use crate::output::in_one_line;
+
 /// Why a verb failed.
 #[derive(Debug)]
 pub(crate) struct CliError {
@@ -147,14 +149,10 @@ const MAX_CAUSE_CHARS: usize = 1000;
 
 /// A cause may quote what an image or a registry holds: nothing in it works the terminal, and nothing is without end.
 pub(crate) fn printable(text: &str) -> String {
-    let mut printable = String::new();
-    for c in text.chars().take(MAX_CAUSE_CHARS) {
-        if c.is_control() { printable.extend(c.escape_default()) } else { printable.push(c) }
+    match text.char_indices().nth(MAX_CAUSE_CHARS) {
+        Some((end, _)) => format!("{}...", in_one_line(text.get(..end).unwrap_or_default())),
+        None => in_one_line(text).into_owned(),
     }
-    if text.chars().nth(MAX_CAUSE_CHARS).is_some() {
-        printable.push_str("...");
-    }
-    printable
 }
 
 /// Does `verb` to each of `targets`; goes on past a failure, prints each, and fails like the last.

@@ -145,10 +145,32 @@ pub(crate) fn build_table(net: &Net, network: &Network) -> Result<(), BridgeErro
     Ok(net.with_netfilter(|socket| Table { bridge: &table }.rebuild(socket, network.subnet, &elements))?)
 }
 
-/// Takes down what [`bring_up`] made. The network is remembered, so that the next one is the same.
+/// Whether another run directory has the name of our bridge. Ours went without our doing then: somebody removed it, or
+/// it was in another network namespace, or we were killed before we had written that it is gone.
+pub(crate) fn is_anothers(net: &Net, network: &Network) -> Result<bool, BridgeError> {
+    let route = Socket::route().map_err(NetlinkError::socket)?;
+    Ok(route.link(&network.bridge())?.is_some_and(|link| link.mac != mark(net)))
+}
+
+/// Takes down what [`bring_up`] made, unless it is another's by now. The network is remembered, so that the next one is
+/// the same.
 ///
 /// Every step is tried; the failures are returned.
 pub(crate) fn take_down(net: &Net, locked: &Locked<'_>, network: &mut Network) -> Vec<BridgeError> {
+    let mut failures = match is_anothers(net, network) {
+        Ok(true) => Vec::new(),
+        Ok(false) => remove(net, network),
+        Err(error) => vec![error],
+    };
+    if failures.is_empty() {
+        network.up = false;
+        network.restore_ip_forward = false;
+        failures.extend(locked.write_network(network).err().map(Into::into));
+    }
+    failures
+}
+
+fn remove(net: &Net, network: &Network) -> Vec<BridgeError> {
     let mut failures: Vec<BridgeError> = Vec::new();
     let bridge = network.bridge();
     let table = net.with_netfilter(|socket| Table { bridge: &bridge }.remove(socket));
@@ -161,11 +183,6 @@ pub(crate) fn take_down(net: &Net, locked: &Locked<'_>, network: &mut Network) -
             failures.extend(route.remove_link(&bridge).err().map(Into::into));
         }
         Err(error) => failures.push(error.into()),
-    }
-    if failures.is_empty() {
-        network.up = false;
-        network.restore_ip_forward = false;
-        failures.extend(locked.write_network(network).err().map(Into::into));
     }
     failures
 }

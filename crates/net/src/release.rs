@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::attach::Attachment;
-use crate::bridge::{BridgeError, take_down};
+use crate::bridge::{BridgeError, is_anothers, take_down};
 use crate::netlink::{NetlinkError, Socket};
 use crate::nft::{Element, Table};
 use crate::port::Protocol;
@@ -120,7 +120,11 @@ pub(crate) fn sweep(net: &Net) -> Result<(), DetachErrors> {
     let locked = net.state.lock()?;
     let Some(mut network) = net.state.network()?.filter(|network| network.up) else { return Ok(()) };
     let mut failures = Vec::new();
-    remove_strays(net, &network.veth_prefix(), &mut failures);
+    match is_anothers(net, &network) {
+        Ok(true) => {}
+        Ok(false) => remove_strays(net, &network.veth_prefix(), &mut failures),
+        Err(error) => failures.push(error.into()),
+    }
     if net.state.names()?.is_empty() {
         failures.extend(take_down(net, &locked, &mut network).into_iter().map(DetachError::from));
     }

@@ -128,7 +128,7 @@ mod tests {
             let netns = new_netns();
             let attached = try_attach(&net, &id, &netns, &ports).unwrap();
             println!("\nattached {}", attached.attachment.ip);
-            thread::sleep(Duration::from_secs(60));
+            thread::sleep(Duration::from_secs(600));
             return;
         }
         println!("\nready");

@@ -10,8 +10,10 @@ use rustix::process::Pid;
 
 use crate::create::CreateError;
 use crate::gate::{self, Message};
+use crate::hidden::{Hidden, hide_from_others};
 use crate::init::{self, InitPlan};
 use crate::namespaces::{BornInto, NamespacePlan, Target};
+use crate::net_devices::Moved;
 use crate::step::{Step, StepError};
 use crate::sys::clone::{Side, fork_into, fork_sibling};
 use crate::sys::exec::exit_now;
@@ -38,7 +40,7 @@ pub(crate) fn fork(
         return match fork_into(0, group).step(what)? {
             Side::Parent { pidfd, .. } => Ok(Fork::Middle { pidfd }),
             Side::Child => {
-                let side = init::hide_from_others()
+                let side = hide_from_others()
                     .and_then(|()| join(namespaces))
                     .and_then(|()| fork_sibling(namespaces.clone_flags).step(what));
                 hand_over(side, theirs)
@@ -47,12 +49,15 @@ pub(crate) fn fork(
     }
     let born_into =
         namespaces.pid.as_ref().map(|pid| BornInto::enter(&Target::Namespace(pid))).transpose()?;
+    // Processes of that namespace see it at once. In a user namespace of its own it is out of their reach.
+    let is_seen = born_into.is_some() && !namespaces.makes(LinuxNamespaceType::User);
+    let hidden = if is_seen { Hidden::begin()? } else { None };
     let forked = fork_into(namespaces.clone_flags, group).map_err(|error| refused(error, namespaces))?;
     match forked {
         Side::Parent { pid, pidfd } => Ok(Fork::Born { pid, pidfd }),
         Side::Child => {
             // Going back is for the runtime only: children of init are born where init was.
-            std::mem::forget(born_into);
+            std::mem::forget((born_into, hidden));
             Ok(Fork::Child)
         }
     }
@@ -132,13 +137,13 @@ fn pid_of(pidfd: &OwnedFd, proc: BorrowedFd<'_>) -> Result<Pid, StepError> {
     pid.and_then(Pid::from_raw).ok_or_else(|| StepError::rule("the sandbox's process died as it was made"))
 }
 
-/// What only the runtime can do for the process: the map of its user namespace, what belongs to the host, and a cgroup
-/// that is made around it.
+/// What only the runtime can do for the process: the map of its user namespace, what belongs to the host, a cgroup that
+/// is made around it, and devices of the host's network.
 pub(crate) fn set_up(
     plan: &InitPlan<'_>,
     resources: Option<&LinuxResources>,
     pid: Pid,
-    ours: BorrowedFd<'_>,
+    moved: &mut Moved,
 ) -> Result<(), CreateError> {
     let (namespaces, proc) = (&plan.namespaces, plan.proc.as_fd());
     if let (true, Some(score)) = (namespaces.has(LinuxNamespaceType::User), plan.process.oom_score_adj) {
@@ -151,8 +156,16 @@ pub(crate) fn set_up(
     if plan.entrance.awaits {
         plan.cgroup.admit(pid, resources)?;
     }
-    if plan.awaits_set_up() {
-        gate::send_go(ours).step(|| "the sandbox's process is gone")?;
+    if !plan.net_devices.is_empty() {
+        let new = || {
+            let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+            let netns = rustix::fs::openat(proc, format!("{pid}/ns/net"), flags, Mode::empty());
+            netns.step(|| "could not open the container's network namespace")
+        };
+        match namespaces.joined(LinuxNamespaceType::Network) {
+            Some(netns) => moved.bring(&plan.net_devices, netns)?,
+            None => moved.bring(&plan.net_devices, new()?.as_fd())?,
+        }
     }
     Ok(())
 }

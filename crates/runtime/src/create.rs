@@ -11,10 +11,12 @@ use crate::cgroup::{Cgroup, CgroupError, CgroupManager};
 use crate::gate::{self, Message};
 use crate::hooks::{HookError, Hooks, Stage};
 use crate::init::{self, InitPlan};
+use crate::net_devices::Moved;
 use crate::parts::Parts;
 use crate::process::plan::{ProcessError, ProcessPlan};
 use crate::process::stdio::Stdio;
 use crate::rootfs::bind;
+use crate::seccomp::Listener;
 use crate::spec::{self, SpecError};
 use crate::start::Created;
 use crate::state::{OciState, Status};
@@ -107,14 +109,12 @@ pub fn create(request: CreateRequest<'_>) -> Result<Created, CreateError> {
     let hooks = Hooks::of(request.spec, request.id, request.bundle);
     let mut parts = Parts::prepare(request.spec, request.bundle, request.stdio, request.rootfs, &hooks)?;
     parts.process.new_keyring = !request.options.no_new_keyring;
-    if parts.process.filter.as_ref().is_some_and(|filter| filter.agent.is_some()) {
-        connect_agent(&mut parts.process, request.id, request.spec, request.bundle)?;
-    }
+    connect_agent(&mut parts.process, request.id, request.spec, request.bundle)?;
     let linux = request.spec.linux().as_ref();
     if cgroup.exists() && !cgroup.procs()?.is_empty() {
         return Err(StepError::rule(format!("the cgroup {} is in use", cgroup.name().display())).into());
     }
-    cgroup.create(linux.and_then(|linux| linux.resources().as_ref()))?;
+    cgroup.create_before_devices(linux.and_then(|linux| linux.resources().as_ref()))?;
     let ends =
         Ends { stdio: request.stdio, preserve_fds: request.preserve_fds, start_socket: request.start_socket };
     let mut hooks_ran = false;
@@ -127,27 +127,19 @@ pub fn create(request: CreateRequest<'_>) -> Result<Created, CreateError> {
             hooks.run_poststop();
         }
     }
-    let (pid, pidfd, channel, console_master) = made?;
-    Ok(Created::new(pid, pidfd, channel, console_master, cgroup, hooks))
+    let (pid, pidfd, channel, console_master, net_devices) = made?;
+    Ok(Created { pid, pidfd, channel, console_master, cgroup, hooks, net_devices })
 }
 
 /// Connects the process to the agent that its filter needs, if it needs any, with the state that the sandbox will have
 /// while it waits for its start.
 fn connect_agent(process: &mut ProcessPlan, id: &str, spec: &Spec, bundle: &Path) -> Result<(), StepError> {
+    let Some(agent) = process.agent() else { return Ok(()) };
     let annotations = spec.annotations().iter().flatten();
     let annotations = annotations.map(|(key, value)| (key.clone(), value.clone())).collect();
-    let state = OciState {
-        oci_version: crate::spec::OCI_VERSION,
-        id,
-        pid: 0,
-        status: Status::Created,
-        bundle,
-        rootfs: None,
-        created: None,
-        annotations: &annotations,
-        owner: None,
-    };
-    crate::seccomp::connect(process, &state)
+    let state = OciState::new(id, 0, Status::Created, bundle, &annotations);
+    process.listener = Some(Listener::agent(agent.connect(&state)?)?);
+    Ok(())
 }
 
 /// The group that `spec` names: known before anything is made, so that a caller can note it down first.
@@ -168,7 +160,7 @@ pub(crate) fn check_terminal(asked: bool, stdio: &Stdio<'_>) -> Result<(), StepE
     }
 }
 
-type Made = (Pid, OwnedFd, OwnedFd, Option<OwnedFd>);
+type Made = (Pid, OwnedFd, OwnedFd, Option<OwnedFd>, Moved);
 
 /// The descriptors of the caller that the new process uses.
 #[derive(Clone, Copy)]
@@ -188,7 +180,7 @@ fn spawn(
 ) -> Result<Made, CreateError> {
     let root = spec.root().as_ref();
     let linux = spec.linux().as_ref().ok_or(SpecError::Missing { field: "linux" })?;
-    let Parts { rootfs, root_path, namespaces, mounts, devices, sysctls, process, .. } = parts;
+    let Parts { rootfs, root_path, namespaces, mounts, devices, sysctls, net_devices, process, .. } = parts;
     let Parts { root_propagation, null, proc, .. } = parts;
     let plan = InitPlan {
         cgroup,
@@ -206,6 +198,7 @@ fn spawn(
         null,
         proc,
         sysctls,
+        net_devices,
         hostname: spec.hostname().as_deref(),
         domainname: spec.domainname().as_deref(),
         process,
@@ -226,9 +219,11 @@ fn spawn(
     };
     drop(theirs);
     let (pid, pidfd) = birth::complete(fork, ours.as_fd(), plan.proc.as_fd())?;
-    match see_through(&plan, linux.resources().as_ref(), pid, ours.as_fd(), hooks_ran) {
-        Ok(master) => Ok((pid, pidfd, ours, master)),
+    let mut moved = Moved::default();
+    match see_through(&plan, linux.resources().as_ref(), pid, ours.as_fd(), (hooks_ran, &mut moved)) {
+        Ok(master) => Ok((pid, pidfd, ours, master, moved)),
         Err(error) => {
+            moved.put_back();
             crate::wait::kill_and_reap(pidfd.as_fd());
             Err(error)
         }
@@ -241,9 +236,14 @@ fn see_through(
     resources: Option<&LinuxResources>,
     pid: Pid,
     ours: BorrowedFd<'_>,
-    hooks_ran: &mut bool,
+    (hooks_ran, moved): (&mut bool, &mut Moved),
 ) -> Result<Option<OwnedFd>, CreateError> {
-    birth::set_up(plan, resources, pid, ours)?;
+    birth::set_up(plan, resources, pid, moved)?;
+    if plan.awaits_set_up() {
+        gate::send_go(ours).step(|| "the sandbox's process is gone")?;
+    }
+    // While the new process makes its mounts.
+    plan.cgroup.control_devices(resources)?;
     loop {
         match gate::receive(ours).step(|| "could not hear from the sandbox's process")? {
             Message::Ready(master) => return Ok(master),

@@ -11,10 +11,13 @@ use crate::cgroup::{Cgroup, CgroupError};
 use crate::create::check_terminal;
 use crate::gate::{self, Message};
 use crate::landlock::LandlockPlan;
+use crate::process::memory_policy::MemoryPolicyPlan;
 use crate::process::plan::{ProcessError, ProcessPlan};
 use crate::process::stdio::Stdio;
+use crate::seccomp::{Connection, Listener};
 use crate::spec::SpecError;
 use crate::start::StartError;
+use crate::state::OciState;
 use crate::step::{Step, StepError};
 use crate::{birth, procfs};
 use inside::Inside;
@@ -26,6 +29,8 @@ pub struct ExecRequest<'a> {
     pub pid: Pid,
     /// Its pidfd, opened while it was certainly that process.
     pub pidfd: BorrowedFd<'a>,
+    /// The sandbox's state, for an agent that answers calls of its processes.
+    pub state: &'a OciState<'a>,
     /// The configuration that the sandbox was made from: what it says of every process in it.
     pub spec: &'a Spec,
     /// What to execute and as whom.
@@ -87,6 +92,7 @@ pub struct ExecCreated {
     pidfd: OwnedFd,
     channel: OwnedFd,
     console_master: Option<OwnedFd>,
+    agent: Option<Connection>,
 }
 
 impl ExecCreated {
@@ -105,7 +111,10 @@ impl ExecCreated {
     /// # Errors
     /// It could not be executed. The process is reaped.
     pub fn start(self) -> Result<ExecProcess, StartError> {
-        if let Err(error) = crate::start::go(self.channel.as_fd()) {
+        let pid = self.pid.as_raw_nonzero().get();
+        let hand_over =
+            |filter: OwnedFd| self.agent.as_ref().map_or(Ok(()), |agent| agent.tell(pid, filter.as_fd()));
+        if let Err(error) = crate::start::go_with(self.channel.as_fd(), hand_over) {
             crate::wait::kill_and_reap(self.pidfd.as_fd());
             return Err(error);
         }
@@ -137,11 +146,13 @@ pub fn prepare_exec(request: ExecRequest<'_>) -> Result<ExecCreated, ExecError> 
     crate::spec::check_process(request.process)?;
     check_terminal(request.process.terminal() == Some(true), &request.stdio)?;
     let mut process = ProcessPlan::new(request.process, request.seccomp, request.personality)?;
-    if process.filter.as_ref().is_some_and(|filter| filter.agent.is_some()) {
-        return Err(StepError::rule("exec: linux.seccomp with SCMP_ACT_NOTIFY is not supported").into());
-    }
+    let agent = process.agent().map(|agent| agent.connect(request.state)).transpose()?;
+    process.listener = agent.is_some().then_some(Listener::Runtime);
     let annotations = request.spec.annotations().as_ref();
     let landlock = annotations.and_then(|all| all.get(crate::landlock::ANNOTATION));
+    let linux = request.spec.linux().as_ref();
+    let policy = linux.and_then(|linux| linux.memory_policy().as_ref());
+    process.memory_policy = policy.map(MemoryPolicyPlan::new).transpose()?;
     process.landlock = LandlockPlan::of(landlock.map(String::as_str), request.process)?;
     let kinds = inside::namespaces_of(request.pid)?;
     let inside = Inside {
@@ -159,7 +170,7 @@ pub fn prepare_exec(request: ExecRequest<'_>) -> Result<ExecCreated, ExecError> 
     let fork = inside.fork(theirs)?;
     let (pid, pidfd) = birth::complete(fork, ours.as_fd(), inside.proc.as_fd())?;
     match hear(ours.as_fd()) {
-        Ok(console_master) => Ok(ExecCreated { pid, pidfd, channel: ours, console_master }),
+        Ok(console_master) => Ok(ExecCreated { pid, pidfd, channel: ours, console_master, agent }),
         Err(error) => {
             crate::wait::kill_and_reap(pidfd.as_fd());
             Err(error)

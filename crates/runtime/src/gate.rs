@@ -5,7 +5,8 @@
 //! waits for a first `Go`, until its IDs are mapped; at the first bind mount it says `WantsClones` and gets `Clones`;
 //! where hooks run, it says `Paused` and waits for another `Go`. After the last `Go` it executes the workload: its end is close-on-exec, so the end of the stream means success and `Failed` the reason why not.
 //! A process that dies closes its end, hence no reader can wait for ever. A runtime that ends between create and
-//! start hands init a listening socket instead, on which the later `start` connects and then speaks the same words.
+//! start hands init a listening socket instead, on which the later `start` connects and then speaks the same words. A
+//! process that is executed in a sandbox says `Filter` where an agent has to get its filter's descriptor.
 
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -28,6 +29,7 @@ const PAUSED: u8 = b'P';
 const BORN: u8 = b'B';
 const WANTS_CLONES: u8 = b'W';
 const CLONES: u8 = b'C';
+const FILTER: u8 = b'S';
 
 /// How many descriptors one message may carry.
 pub(crate) const FDS_IN_MESSAGE: usize = 32;
@@ -49,6 +51,8 @@ pub(crate) enum Message {
     WantsClones,
     /// Detached clones of the sources of bind mounts, in order; there may be another message with more.
     Clones(Vec<OwnedFd>),
+    /// The process has put itself under a filter, whose notifications come on this descriptor.
+    Filter(OwnedFd),
     /// The other side closed its end: it executed the workload, or died.
     End,
 }
@@ -82,6 +86,11 @@ pub(crate) fn send_wants_clones(channel: BorrowedFd<'_>) -> rustix::io::Result<(
 pub(crate) fn send_clones(channel: BorrowedFd<'_>, trees: &[OwnedFd]) -> rustix::io::Result<()> {
     let trees: Vec<BorrowedFd<'_>> = trees.iter().map(AsFd::as_fd).collect();
     send(channel, &[CLONES], &trees)
+}
+
+/// Hands over the descriptor of a filter's notifications.
+pub(crate) fn send_filter(channel: BorrowedFd<'_>, filter: BorrowedFd<'_>) -> rustix::io::Result<()> {
+    send(channel, &[FILTER], &[filter])
 }
 
 /// Lets init go on.
@@ -136,6 +145,7 @@ pub(crate) fn receive(channel: BorrowedFd<'_>) -> rustix::io::Result<Message> {
         Some([WANTS_CLONES, ..]) => Message::WantsClones,
         Some([CLONES, ..]) => Message::Clones(fds),
         Some([BORN, ..]) => fds.pop().map_or(Message::End, Message::Born),
+        Some([FILTER, ..]) => fds.pop().map_or(Message::End, Message::Filter),
         Some([FAILED, a, b, c, d, text @ ..]) => {
             let what = String::from_utf8_lossy(text).into_owned();
             Message::Failed(match i32::from_ne_bytes([*a, *b, *c, *d]) {

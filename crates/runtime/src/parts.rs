@@ -10,6 +10,7 @@ use crate::create::{CreateError, Rootfs, check_terminal};
 use crate::hooks::Hooks;
 use crate::landlock::LandlockPlan;
 use crate::namespaces::{IdView, NamespacePlan};
+use crate::net_devices::NetDevicePlan;
 use crate::process::memory_policy::MemoryPolicyPlan;
 use crate::process::plan::{ProcessError, ProcessPlan};
 use crate::process::stdio::Stdio;
@@ -19,7 +20,7 @@ use crate::rootfs::source::RootSource;
 use crate::rootfs::{devices, propagation};
 use crate::spec::SpecError;
 use crate::step::{Step, StepError};
-use crate::{labels, procfs, sysctl};
+use crate::{labels, net_devices, procfs, sysctl};
 
 /// The parts of a sandbox to be.
 pub(crate) struct Parts {
@@ -30,6 +31,7 @@ pub(crate) struct Parts {
     pub(crate) mounts: Vec<MountPlan>,
     pub(crate) devices: Option<Vec<devices::DevicePlan>>,
     pub(crate) sysctls: Vec<sysctl::SysctlPlan>,
+    pub(crate) net_devices: Vec<NetDevicePlan>,
     pub(crate) process: ProcessPlan,
     pub(crate) root_propagation: Option<(u64, bool)>,
     /// None: to be opened by the sandbox's process.
@@ -98,6 +100,7 @@ impl Parts {
             mounts,
             devices: if dev_is_bound { None } else { Some(devices::plan(asked)?) },
             sysctls: sysctl::plan(linux.sysctl().as_ref(), &namespaces)?,
+            net_devices: net_devices::plan(linux.net_devices().as_ref(), &namespaces)?,
             namespaces,
             process: plan,
             root_propagation,

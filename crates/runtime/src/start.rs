@@ -10,17 +10,19 @@ use rustix::process::Pid;
 use crate::cgroup::Cgroup;
 use crate::gate::{self, Message};
 use crate::hooks::{HookError, Hooks, Stage};
-use crate::step::StepError;
+use crate::net_devices::Moved;
+use crate::step::{Step, StepError};
 
 /// A sandbox that is complete and waits to be started. Its process is a child of the caller.
 #[derive(Debug)]
 pub struct Created {
-    pid: Pid,
-    pidfd: OwnedFd,
-    channel: OwnedFd,
-    console_master: Option<OwnedFd>,
-    cgroup: Cgroup,
-    hooks: Hooks,
+    pub(crate) pid: Pid,
+    pub(crate) pidfd: OwnedFd,
+    pub(crate) channel: OwnedFd,
+    pub(crate) console_master: Option<OwnedFd>,
+    pub(crate) cgroup: Cgroup,
+    pub(crate) hooks: Hooks,
+    pub(crate) net_devices: Moved,
 }
 
 /// A sandbox whose workload was executed (or has ended already). Its process is a child of the caller.
@@ -78,17 +80,6 @@ impl StartError {
 }
 
 impl Created {
-    pub(crate) fn new(
-        pid: Pid,
-        pidfd: OwnedFd,
-        channel: OwnedFd,
-        console_master: Option<OwnedFd>,
-        cgroup: Cgroup,
-        hooks: Hooks,
-    ) -> Self {
-        Self { pid, pidfd, channel, console_master, cgroup, hooks }
-    }
-
     /// The process's id, as the caller sees it.
     pub fn pid(&self) -> Pid {
         self.pid
@@ -110,6 +101,16 @@ impl Created {
     /// The process is gone.
     pub fn netns(&self) -> std::io::Result<OwnedFd> {
         std::fs::File::open(format!("/proc/{}/ns/net", self.pid)).map(OwnedFd::from)
+    }
+
+    /// Sets a parameter of the network (`linux.sysctl`, `net.*`) in the sandbox's network namespace: one of an interface
+    /// that the caller has put there since the sandbox was made.
+    ///
+    /// # Errors
+    /// It is not the network's, there is none of this name, or it cannot be set. The process is gone.
+    pub fn set_network_sysctl(&self, name: &str, value: &str) -> Result<(), StepError> {
+        let netns = self.netns().step(|| "could not open the container's network namespace")?;
+        crate::sysctl::set_in_network(netns.as_fd(), name, value)
     }
 
     /// The sandbox's cgroup.
@@ -142,11 +143,12 @@ impl Created {
         Ok(gate::send_go(self.channel.as_fd())?)
     }
 
-    /// Kills the process that waits, reaps it and removes the cgroup.
+    /// Kills the process that waits, reaps it and removes the cgroup. Network devices go back to where they were.
     ///
     /// # Errors
     /// The cgroup could not be removed.
     pub fn abandon(self) -> Result<(), crate::cgroup::CgroupError> {
+        self.net_devices.put_back();
         crate::wait::kill_and_reap(self.pidfd.as_fd());
         self.cgroup.destroy()
     }
@@ -200,12 +202,23 @@ fn with_address<T>(
     used(&SocketAddrUnix::new(&short)?)
 }
 
-pub(crate) fn go(channel: BorrowedFd<'_>) -> Result<(), StartError> {
+fn go(channel: BorrowedFd<'_>) -> Result<(), StartError> {
+    go_with(channel, |_| Err(StepError::rule("nobody waits for the system call filter's descriptor")))
+}
+
+/// Lets a process execute its program; `hand_over` gets the descriptor of its filter, where an agent waits for it.
+pub(crate) fn go_with(
+    channel: BorrowedFd<'_>,
+    mut hand_over: impl FnMut(OwnedFd) -> Result<(), StepError>,
+) -> Result<(), StartError> {
     let not_waiting = |source: rustix::io::Errno| StartError::NotWaiting { source: source.into() };
     gate::send_go(channel).map_err(not_waiting)?;
-    match gate::receive(channel).map_err(not_waiting)? {
-        Message::Failed(error) => Err(StartError::of(error)),
-        // The end: the workload is executed. If the process died instead, its exit status says so.
-        _ => Ok(()),
+    loop {
+        match gate::receive(channel).map_err(not_waiting)? {
+            Message::Failed(error) => return Err(StartError::of(error)),
+            Message::Filter(filter) => hand_over(filter).map_err(StartError::of)?,
+            // The end: the workload is executed. If the process died instead, its exit status says so.
+            _ => return Ok(()),
+        }
     }
 }

@@ -1,11 +1,11 @@
 //! `linux.sysctl`: only settings that belong to a namespace of the sandbox's own.
 
 use std::collections::HashMap;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd};
 
 use oci_spec::runtime::LinuxNamespaceType;
 
-use crate::namespaces::NamespacePlan;
+use crate::namespaces::{NamespacePlan, within_network};
 use crate::step::{Step, StepError};
 
 /// One setting: its path below /proc and its value.
@@ -51,14 +51,30 @@ pub(crate) fn plan(
                 "linux.sysctl: {name} would be the host's without a {needed:?} namespace"
             )));
         }
-        // With slashes, dots are part of names (interfaces, VLANs); without, dots are the separators.
-        let path = if name.contains('/') { name.clone() } else { name.replace('.', "/") };
-        if path.split('/').any(|part| matches!(part, "" | "." | "..")) {
-            return Err(StepError::rule(format!("linux.sysctl: {name} is not the name of a setting")));
-        }
-        settings.push(SysctlPlan { name: name.clone(), path: format!("sys/{path}"), value: value.clone() });
+        settings.push(SysctlPlan { name: name.clone(), path: path_of(name)?, value: value.clone() });
     }
     Ok(settings)
+}
+
+/// The path below /proc. With slashes, dots are part of names (interfaces, VLANs); without, dots are the separators.
+fn path_of(name: &str) -> Result<String, StepError> {
+    let path = if name.contains('/') { name.to_owned() } else { name.replace('.', "/") };
+    if path.split('/').any(|part| matches!(part, "" | "." | "..")) {
+        return Err(StepError::rule(format!("linux.sysctl: {name} is not the name of a setting")));
+    }
+    Ok(format!("sys/{path}"))
+}
+
+/// Sets one of the network, `net.*`, in the network namespace `netns`.
+pub(crate) fn set_in_network(netns: BorrowedFd<'_>, name: &str, value: &str) -> Result<(), StepError> {
+    let path = path_of(name)?;
+    if !path.starts_with("sys/net/") {
+        return Err(StepError::rule(format!("the sysctl {name} does not belong to the network")));
+    }
+    let what = || "could not enter the container's network namespace";
+    let proc = crate::procfs::open()?;
+    let setting = SysctlPlan { name: name.to_owned(), path, value: value.to_owned() };
+    within_network(netns, || apply(&[setting], proc.as_fd())).step(what)?
 }
 
 /// Writes the settings, inside the namespaces, through the host's procfs: it shows the writer's own.

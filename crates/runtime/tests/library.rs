@@ -2,6 +2,7 @@
 //! A detached overlay is the root, an own socket pair the output, an own exec the judge.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic is how a test fails")]
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -9,7 +10,7 @@ use std::path::Path;
 
 use gaufre_runtime::{
     CreateOptions, CreateRequest, ExecRequest, Exit, Rootfs, StartError, Stdio, Streams, create, exec,
-    fork_keeping, kill, spec::default_spec, wait,
+    fork_keeping, kill, spec::default_spec, state::OciState, state::Status, wait,
 };
 use oci_spec::runtime::Spec;
 use rustix::mount::{
@@ -76,6 +77,7 @@ fn a_detached_overlay_becomes_the_root_and_leaves_the_lower_layer_alone(dir: &Pa
     let executed = exec(ExecRequest {
         pid: running.pid,
         pidfd: running.pidfd.as_fd(),
+        state: &OciState::new("library", 1, Status::Running, dir, &BTreeMap::new()),
         spec: &spec,
         process: &process,
         seccomp: spec.linux().as_ref().unwrap().seccomp().as_ref(),

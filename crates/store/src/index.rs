@@ -14,12 +14,13 @@ use crate::lock::NamedLock;
 use crate::space::NoSpace;
 use crate::store::{Store, is_open, part};
 
-/// The schema that this version writes (`PRAGMA user_version`).
+/// The version of the schema that is written (`PRAGMA user_version`).
 const VERSION: i64 = 2;
 
 /// How long a writer waits for another process's transaction; none takes longer than milliseconds.
 const BUSY: Duration = Duration::from_secs(20);
 
+/// All of it but [`DIGESTS`].
 const SCHEMA: &str = "
 CREATE TABLE images (
     id TEXT PRIMARY KEY,
@@ -42,13 +43,6 @@ CREATE TABLE names (
     manifest_digest TEXT
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX names_by_image ON names(image_id);
-CREATE TABLE digests (
-    image_id TEXT NOT NULL REFERENCES images(id) ON DELETE CASCADE,
-    repository TEXT NOT NULL,
-    digest TEXT NOT NULL,
-    PRIMARY KEY (image_id, repository, digest)
-) STRICT, WITHOUT ROWID;
-CREATE INDEX digests_by_digest ON digests(digest);
 CREATE TABLE layers (
     diff_id TEXT PRIMARY KEY,
     size_bytes INTEGER NOT NULL,
@@ -62,10 +56,8 @@ CREATE TABLE volumes (
 ) STRICT, WITHOUT ROWID;
 ";
 
-/// From version 1, which knew one manifest for each image, to version 2.
-const KEEP_ALL_DIGESTS: &str = "
-ALTER TABLE names ADD COLUMN manifest_digest TEXT;
-UPDATE names SET manifest_digest = (SELECT manifest_digest FROM images WHERE id = image_id);
+/// What version 1, which knew one manifest for each image, lacks.
+const DIGESTS: &str = "
 CREATE TABLE digests (
     image_id TEXT NOT NULL REFERENCES images(id) ON DELETE CASCADE,
     repository TEXT NOT NULL,
@@ -73,6 +65,12 @@ CREATE TABLE digests (
     PRIMARY KEY (image_id, repository, digest)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX digests_by_digest ON digests(digest);
+";
+
+/// From version 1 to version 2, besides [`DIGESTS`].
+const MANIFEST_OF_NAME: &str = "
+ALTER TABLE names ADD COLUMN manifest_digest TEXT;
+UPDATE names SET manifest_digest = (SELECT manifest_digest FROM images WHERE id = image_id);
 ";
 
 /// The index cannot be used.
@@ -267,9 +265,13 @@ fn make(connection: &Connection) -> rusqlite::Result<()> {
     connection.query_row("PRAGMA journal_mode = WAL", (), |_| Ok(()))?;
     let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
     match version(&transaction)? {
-        0 => transaction.execute_batch(SCHEMA)?,
+        0 => {
+            transaction.execute_batch(SCHEMA)?;
+            transaction.execute_batch(DIGESTS)?;
+        }
         1 => {
-            transaction.execute_batch(KEEP_ALL_DIGESTS)?;
+            transaction.execute_batch(MANIFEST_OF_NAME)?;
+            transaction.execute_batch(DIGESTS)?;
             crate::images::record_all(&transaction)?;
         }
         // Another process was first.

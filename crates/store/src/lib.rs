@@ -44,7 +44,7 @@ mod unpack;
 mod usage;
 mod volumes;
 
-pub use gaufre_lazy::layer::{LayerError, LayerLimits, TarError, TarFault};
+pub use gaufre_lazy::layer::{LayerError, LayerLimits, TarError, TarFault, is_image_xattr};
 
 pub use blob::BlobError;
 pub use check::{CheckError, Finding, Report};

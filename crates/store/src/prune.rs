@@ -6,7 +6,7 @@ use crate::gc::{GcError, Reclaimed};
 use crate::images::NamedImage;
 use crate::store::{Store, part};
 use crate::usage::{InUse, measure};
-use crate::volumes::VolumeError;
+use crate::volumes::{VolumeError, VolumeRecord};
 
 /// What to remove besides dangling images.
 #[derive(Debug, Clone, Copy, Default)]
@@ -49,21 +49,41 @@ impl Store {
     /// [`PruneError`].
     pub fn prune(&self, options: &PruneOptions<'_>) -> Result<Pruned, PruneError> {
         let mut pruned = Pruned::default();
-        for named in self.images().list().map_err(GcError::from)? {
-            let wanted = options.all_images || named.names.is_empty();
-            if wanted && !options.in_use.images.contains(&named.image.id) {
-                self.images().remove(&named.image.id).map_err(GcError::from)?;
-                pruned.images.push(named);
-            }
+        for named in self.unused_images(options)? {
+            self.images().remove(&named.image.id).map_err(GcError::from)?;
+            pruned.images.push(named);
         }
-        let mut volume_bytes = 0;
-        if options.volumes {
-            volume_bytes = self.prune_volumes(options, &mut pruned.volumes)?;
-        }
+        let volume_bytes = self.prune_volumes(options, &mut pruned.volumes)?;
         let in_use: &[Digest] = options.in_use.images;
         pruned.reclaimed = self.gc(in_use)?;
         pruned.reclaimed.bytes += volume_bytes;
         Ok(pruned)
+    }
+
+    /// Whether [`Store::prune`] would remove an image or a volume.
+    ///
+    /// # Errors
+    /// [`PruneError`].
+    pub fn has_unused(&self, options: &PruneOptions<'_>) -> Result<bool, PruneError> {
+        Ok(!self.unused_images(options)?.is_empty() || !self.unused_volumes(options)?.is_empty())
+    }
+
+    fn unused_images(&self, options: &PruneOptions<'_>) -> Result<Vec<NamedImage>, GcError> {
+        let mut images = self.images().list()?;
+        images.retain(|named| {
+            let wanted = options.all_images || named.names.is_empty();
+            wanted && !options.in_use.images.contains(&named.image.id)
+        });
+        Ok(images)
+    }
+
+    fn unused_volumes(&self, options: &PruneOptions<'_>) -> Result<Vec<VolumeRecord>, VolumeError> {
+        if !options.volumes {
+            return Ok(Vec::new());
+        }
+        let mut volumes = self.volumes().list()?;
+        volumes.retain(|volume| !options.in_use.volumes.contains(&volume.name));
+        Ok(volumes)
     }
 
     fn prune_volumes(
@@ -72,10 +92,7 @@ impl Store {
         removed: &mut Vec<String>,
     ) -> Result<u64, PruneError> {
         let mut bytes = 0;
-        for volume in self.volumes().list()? {
-            if options.in_use.volumes.contains(&volume.name) {
-                continue;
-            }
+        for volume in self.unused_volumes(options)? {
             let size = self.part(part::VOLUMES).map_or(0, |volumes| measure(&volumes, &volume.name));
             if self.volumes().remove(&volume.name)? {
                 bytes += size;

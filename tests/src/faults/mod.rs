@@ -3,7 +3,7 @@
 mod action;
 mod chance;
 
-use crate::tool::tool;
+use crate::tool::{PATIENCE, tool};
 use crate::{Gaufre, Registry, Witness};
 use action::Action;
 pub use chance::Chance;
@@ -74,7 +74,7 @@ pub fn sound(gaufre: &Gaufre, what: &str) {
 /// All that is on the machine now belongs to a container that the store has: one that was to go on, or to be removed,
 /// when the command was killed.
 fn nobodys(witness: &Witness, gaufre: &Gaufre, what: &str) {
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + PATIENCE;
     loop {
         let containers = containers(gaufre);
         let more = witness.more();
@@ -105,7 +105,7 @@ fn containers(gaufre: &Gaufre) -> Vec<String> {
 }
 
 fn left_over(witness: &Witness, gaufre: &Gaufre, what: &str) {
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + PATIENCE;
     loop {
         let mut more = witness.more();
         more.extend(gaufre.processes().into_iter().map(|pid| format!("process {pid}")));

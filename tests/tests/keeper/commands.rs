@@ -1,6 +1,6 @@
 //! Commands that are killed, and commands that find a killed keeper.
 
-use crate::fixture::{detached, gapless, keeper, keepers, kill9, ready};
+use crate::fixture::{Gate, WAIT, detached, gapless, keeper, keepers, kill9, ready};
 use gaufre_tests::faults::Chance;
 use gaufre_tests::{Registry, Witness, tool, until};
 use std::process::Stdio;
@@ -14,12 +14,12 @@ fn a_killed_client_leaves_the_sandbox_running() {
         run.args(["run", "--network=none", "--name=left"]).args(options);
         run.args([&image, "bash", "-c", "while :; do echo tick; sleep 0.05; done"]);
         let mut run = run.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-        until("its output", 10, || gaufre.say(&["logs", "left"]).out.contains("tick").then_some(()));
+        until("its output", || gaufre.say(&["logs", "left"]).out.contains("tick").then_some(()));
         run.kill().unwrap();
         run.wait().unwrap();
         drop(run);
         let lines = gaufre.ok(&["logs", "left"]).lines().count();
-        until("more output", 5, || (gaufre.ok(&["logs", "left"]).lines().count() > lines + 3).then_some(()));
+        until("more output", || (gaufre.ok(&["logs", "left"]).lines().count() > lines + 3).then_some(()));
         gaufre.ok(&["rm", "-f", "--time=0", "left"]);
     }
 }
@@ -29,7 +29,7 @@ fn a_keeper_killed_while_it_starts_leaves_nothing() {
     let _alone = Witness::alone();
     let (gaufre, image) = ready();
     gaufre.ok(&["run", "--rm", &image, "true"]);
-    until("the last keeper's end", 10, || gaufre.processes().is_empty().then_some(()));
+    until("the last keeper's end", || gaufre.processes().is_empty().then_some(()));
     let witness = Witness::now();
     let mut chance = Chance::new(Chance::seed());
     let usual = {
@@ -64,8 +64,32 @@ fn a_keeper_killed_while_it_starts_leaves_nothing() {
         let said = gaufre.say(&["system", "check"]);
         assert_eq!(said.code, 0, "round {round}: {}{}", said.out, said.err);
     }
-    until("the last keeper's end", 10, || gaufre.processes().is_empty().then_some(()));
+    until("the last keeper's end", || gaufre.processes().is_empty().then_some(()));
     witness.nothing_more();
+}
+
+#[test]
+fn a_keeper_killed_before_it_is_told_its_container_is_replaced() {
+    let (gaufre, image) = ready();
+    // Whoever removes images has this lock, and `run`, whose keeper is started first of all, waits for it.
+    let lock = std::fs::File::create(gaufre.dir().join("root/images.lock")).unwrap();
+    for options in [&["-d"][..], &[]] {
+        lock.lock().unwrap();
+        let mut run = gaufre.command();
+        run.args(["run", "--name=replaced", "--network=none"]).args(options).args([&image, "echo", "inside"]);
+        let run = run.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let keeper = until("the keeper", || keepers(&gaufre).pop());
+        kill9(&keeper.to_string());
+        lock.unlock().unwrap();
+        let output = run.wait_with_output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert_eq!(gaufre.ok(&["wait", "replaced"]), "0\n");
+        assert_eq!(gaufre.ok(&["logs", "replaced"]), "inside\n");
+        if options.is_empty() {
+            assert_eq!(output.stdout, b"inside\n");
+        }
+        gaufre.ok(&["rm", "replaced"]);
+    }
 }
 
 #[test]
@@ -98,14 +122,16 @@ fn commands_that_recover_at_once_do_not_get_in_each_others_way() {
 #[test]
 fn wait_and_logs_that_follow_survive_the_keeper() {
     let (gaufre, image) = ready();
-    let script = "for i in $(seq 1 30); do echo $i; sleep 0.1; done; exit 4";
-    let id = detached(&gaufre, &image, &["--network=none"], script);
+    let gate = Gate::new(&gaufre, "gate");
+    let script = format!("for i in $(seq 1 30); do echo $i; sleep 0.1; done; {WAIT}; exit 4");
+    let id = detached(&gaufre, &image, &["--network=none", &gate.mount()], &script);
     let spawn = |arguments: &[&str]| gaufre.command().args(arguments).stdout(Stdio::piped()).spawn().unwrap();
     let wait = spawn(&["wait", &id]);
     let follow = spawn(&["logs", "-f", &id]);
     let attach = spawn(&["attach", &id]);
     std::thread::sleep(Duration::from_millis(500));
     kill9(&keeper(&gaufre, &id));
+    gate.open();
     assert_eq!(wait.wait_with_output().unwrap().stdout, b"4\n");
     assert_eq!(gapless(&String::from_utf8(follow.wait_with_output().unwrap().stdout).unwrap()), 30);
     assert_eq!(attach.wait_with_output().unwrap().status.code(), Some(4));

@@ -1,6 +1,8 @@
 //! How a workload ended is known after its keeper was killed, or said to be unknown.
 
-use crate::fixture::{detached, holder_after_keeper, keeper, kill9, ready, runs, state, status, workload};
+use crate::fixture::{
+    Gate, WAIT, detached, held, holder_after_keeper, keeper, kill9, ready, runs, state, status, workload,
+};
 use gaufre_tests::{Started, tool, until};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,8 +10,9 @@ use std::time::Duration;
 #[test]
 fn stop_reaches_a_workload_whose_keeper_was_killed() {
     let (gaufre, image) = ready();
-    let id =
-        detached(&gaufre, &image, &["--network=none"], "trap 'exit 9' TERM; while :; do sleep 0.05; done");
+    let script = "trap 'exit 9' TERM; echo ready; while :; do sleep 0.05; done";
+    let id = detached(&gaufre, &image, &["--network=none"], script);
+    until("its trap", || gaufre.ok(&["logs", &id]).contains("ready").then_some(()));
     kill9(&keeper(&gaufre, &id));
     gaufre.ok(&["stop", &id]);
     assert_eq!(status(&gaufre, &id)["ExitCode"], 9);
@@ -20,23 +23,25 @@ fn stop_reaches_a_workload_whose_keeper_was_killed() {
 fn the_exit_code_is_right_after_a_take_over_or_said_to_be_unknown() {
     let (gaufre, image) = ready();
     // Its end is seen by the second keeper.
-    let seen = detached(&gaufre, &image, &["--network=none"], "sleep 1; exit 7");
+    let (seen, gate) = held(&gaufre, &image, "seen", &[], "exit 7");
     kill9(&keeper(&gaufre, &seen));
+    gaufre.ok(&["ps"]);
+    gate.open();
     assert_eq!(gaufre.ok(&["wait", &seen]), "7\n");
     // It ends while nobody keeps it, but the holder has a pidfd.
-    let unseen = detached(&gaufre, &image, &["--network=none"], "sleep 0.3; exit 11");
+    let (unseen, gate) = held(&gaufre, &image, "unseen", &[], "exit 11");
     let pid = workload(&gaufre, &unseen);
     kill9(&keeper(&gaufre, &unseen));
-    until("the end of the workload", 10, || (!runs(&pid)).then_some(()));
+    gate.open();
+    until("the end of the workload", || (!runs(&pid)).then_some(()));
     assert_eq!(gaufre.ok(&["wait", &unseen]), "11\n");
     assert_eq!(status(&gaufre, &unseen)["Status"], "exited");
     // Nobody is left who could have seen it.
-    let unknown = detached(&gaufre, &image, &["--network=none"], "sleep 0.5; exit 7");
+    let (unknown, gate) = held(&gaufre, &image, "unknown", &[], "exit 7");
     let pid = workload(&gaufre, &unknown);
     kill9(&holder_after_keeper(&gaufre, &unknown));
-    until("the workload to be reaped", 20, || {
-        (!PathBuf::from(format!("/proc/{pid}")).exists()).then_some(())
-    });
+    gate.open();
+    until("the workload to be reaped", || (!PathBuf::from(format!("/proc/{pid}")).exists()).then_some(()));
     let said = gaufre.ok(&["wait", &unknown]);
     assert!(["-1\n", "7\n"].contains(&said.as_str()), "{said}");
     let shown = gaufre.ok(&["ps", "-a", "--filter", &format!("id={unknown}"), "--format", "{{.Status}}"]);
@@ -52,16 +57,19 @@ fn the_exit_code_is_right_while_nobody_reaps_the_workload() {
     let mut parent = tool("perl");
     parent.args(["-e", "syscall(157, 36, 1, 0, 0, 0) == 0 or die $!; system(@ARGV); sleep 1000"]);
     parent.arg(run.get_program()).args(run.get_args());
-    parent.args(["run", "-d", "--network=none", "--name=orphan", &image, "bash", "-c", "sleep 0.3; exit 7"]);
+    let gate = Gate::new(&gaufre, "gate");
+    parent.args(["run", "-d", "--network=none", &gate.mount(), "--name=orphan", &image]);
+    parent.args(["bash", "-c", &format!("{WAIT}; exit 7")]);
     let _parent = Started::new(&parent);
-    until("the workload", 10, || {
+    until("the workload", || {
         let id = gaufre.say(&["inspect", "--format", "{{.Id}}", "orphan"]).out;
         state(&gaufre, id.trim()).filter(|state| state["phase"]["name"] == "running")
     });
     let id = gaufre.ok(&["inspect", "--format", "{{.Id}}", "orphan"]).trim().to_owned();
     let pid = workload(&gaufre, &id);
     kill9(&keeper(&gaufre, &id));
-    until("the end of the workload", 10, || (!runs(&pid)).then_some(()));
+    gate.open();
+    until("the end of the workload", || (!runs(&pid)).then_some(()));
     assert_eq!(gaufre.ok(&["wait", &id]), "7\n");
     assert!(PathBuf::from(format!("/proc/{pid}")).exists(), "somebody reaped it");
 }
@@ -69,13 +77,14 @@ fn the_exit_code_is_right_while_nobody_reaps_the_workload() {
 #[test]
 fn one_that_goes_at_its_end_goes_with_the_next_command() {
     let (gaufre, image) = ready();
-    let id = detached(&gaufre, &image, &["--network=none", "--rm"], "sleep 0.3");
+    let (id, gate) = held(&gaufre, &image, "gate", &["--rm"], "true");
     let pid = workload(&gaufre, &id);
     kill9(&keeper(&gaufre, &id));
-    until("the end of the workload", 10, || (!runs(&pid)).then_some(()));
+    gate.open();
+    until("the end of the workload", || (!runs(&pid)).then_some(()));
     assert_eq!(gaufre.ok(&["ps", "-a", "--quiet"]), "");
     assert_eq!(std::fs::read_dir(gaufre.dir().join("run/sandboxes")).unwrap().count(), 0);
-    until("its files to be gone", 10, || {
+    until("its files to be gone", || {
         (std::fs::read_dir(gaufre.dir().join("root/sandboxes")).unwrap().count() == 0).then_some(())
     });
 }
@@ -85,14 +94,13 @@ fn a_restart_policy_survives_the_keeper() {
     let (gaufre, image) = ready();
     let id = detached(&gaufre, &image, &["--network=none", "--restart=always"], "sleep 0.3; exit 3");
     for _ in 0..4 {
-        let running = until("the workload", 10, || {
-            state(&gaufre, &id).filter(|state| state["phase"]["name"] == "running")
-        });
+        let running =
+            until("the workload", || state(&gaufre, &id).filter(|state| state["phase"]["name"] == "running"));
         kill9(&running["keeper_pid"].to_string());
         std::thread::sleep(Duration::from_millis(400));
         gaufre.ok(&["ps", "-a"]);
     }
-    until("another run", 15, || {
+    until("another run", || {
         state(&gaufre, &id)
             .filter(|state| state["phase"]["name"] == "running" && state["restarts"].as_u64() > Some(3))
     });

@@ -2,6 +2,7 @@
 
 use gaufre_tests::{Gaufre, Registry, tool, until};
 use serde_json::Value;
+use std::path::PathBuf;
 
 pub fn ready() -> (Gaufre, String) {
     let (registry, gaufre) = (Registry::with_images(), Gaufre::new());
@@ -13,6 +14,37 @@ pub fn ready() -> (Gaufre, String) {
 pub fn detached(gaufre: &Gaufre, image: &str, options: &[&str], script: &str) -> String {
     let arguments = [&["run", "-d"], options, &[image, "bash", "-c", script]].concat();
     gaufre.ok(&arguments).trim().to_owned()
+}
+
+/// Where a sandbox waits until it is let go on: a folder of the host that it has as `/gate`.
+pub struct Gate(PathBuf);
+
+/// What a script says to wait there.
+pub const WAIT: &str = "while [ ! -e /gate/open ]; do sleep 0.05; done";
+
+impl Gate {
+    pub fn new(gaufre: &Gaufre, name: &str) -> Self {
+        let dir = gaufre.dir().join(name);
+        std::fs::create_dir(&dir).unwrap();
+        Self(dir)
+    }
+
+    /// The flag by which a sandbox has it.
+    pub fn mount(&self) -> String {
+        format!("--volume={}:/gate", self.0.display())
+    }
+
+    pub fn open(&self) {
+        std::fs::write(self.0.join("open"), "").unwrap();
+    }
+}
+
+/// A detached sandbox that waits at a gate before it does what `script` says; its ID.
+pub fn held(gaufre: &Gaufre, image: &str, name: &str, options: &[&str], script: &str) -> (String, Gate) {
+    let gate = Gate::new(gaufre, name);
+    let mount = gate.mount();
+    let options = [&["--network=none", &mount], options].concat();
+    (detached(gaufre, image, &options, &format!("{WAIT}; {script}")), gate)
 }
 
 /// The state file that a keeper writes for its successor.
@@ -35,7 +67,7 @@ pub fn workload(gaufre: &Gaufre, id: &str) -> String {
 
 pub fn kill9(pid: &str) {
     assert!(tool("kill").args(["-KILL", pid]).status().unwrap().success(), "kill {pid}");
-    until("the end of what was killed", 5, || (!runs(pid)).then_some(()));
+    until("the end of what was killed", || (!runs(pid)).then_some(()));
 }
 
 /// Whether the process is there and not a zombie.
@@ -80,5 +112,13 @@ pub fn keepers(gaufre: &Gaufre) -> Vec<u32> {
         // A holder is a copy of its keeper, with another name.
         std::fs::read(format!("/proc/{pid}/comm")).is_ok_and(|name| name == b"gaufre-keeper\n")
     };
-    gaufre.processes().into_iter().filter(is_keeper).collect()
+    let called_so: Vec<u32> = gaufre.processes().into_iter().filter(is_keeper).collect();
+    // What becomes the workload is called as the keeper that made it, until it executes.
+    let made_by_one = |pid: u32| parent(pid).is_some_and(|parent| called_so.contains(&parent));
+    called_so.iter().copied().filter(|pid| !made_by_one(*pid)).collect()
+}
+
+fn parent(pid: u32) -> Option<u32> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    status.lines().find_map(|line| line.strip_prefix("PPid:"))?.trim().parse().ok()
 }

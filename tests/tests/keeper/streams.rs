@@ -1,8 +1,8 @@
 //! Output, input, terminals and ports outlive the keeper.
 
 use crate::fixture::{
-    COUNT, detached, gapless, holder, holder_after_keeper, keeper, kill9, ready, runs, stop_counting,
-    workload,
+    COUNT, Gate, WAIT, detached, gapless, holder, holder_after_keeper, keeper, kill9, ready, runs,
+    stop_counting, workload,
 };
 use gaufre_tests::faults::Chance;
 use gaufre_tests::{Gaufre, Registry, Witness, free_port, get, until};
@@ -50,12 +50,15 @@ fn many_kills_in_the_middle_of_a_stream_leave_no_gap() {
 fn a_client_that_does_not_read_holds_nobody_up_and_has_all_of_it_in_the_end() {
     let (gaufre, image) = ready();
     let mut run = gaufre.command();
+    let gate = Gate::new(&gaufre, "gate");
+    run.args(["run", "--rm", "--name=pager", "--network=none", &gate.mount(), &image]);
     // More than a pipe and a socket take, less than makes the workload wait.
-    run.args(["run", "--rm", "--name=pager", "--network=none", &image, "bash", "-c", "seq 1 70000; sleep 2"]);
+    run.args(["bash", "-c", &format!("seq 1 70000; {WAIT}")]);
     let mut run = run.stdout(Stdio::piped()).spawn().unwrap();
     let exists = || gaufre.say(&["inspect", "--type=container", "pager"]).code == 0;
-    until("the container", 10, || exists().then_some(()));
-    until("the end of the container", 10, || (!exists()).then_some(()));
+    until("the container", || exists().then_some(()));
+    gate.open();
+    until("the end of the container", || (!exists()).then_some(()));
     // Longer than anybody waits for a client.
     std::thread::sleep(Duration::from_millis(1500));
     let mut out = String::new();
@@ -74,7 +77,7 @@ fn a_published_port_answers_and_stays_reserved() {
     let arguments = ["run", "-d", "-p", &publish, &image, "python3", "-m", "http.server", "8000"];
     let id = gaufre.ok(&arguments).trim().to_owned();
     let address = ([127, 0, 0, 1], port).into();
-    let answers = || until("an answer", 15, || get(address, "/").filter(|(status, _)| *status == 200));
+    let answers = || until("an answer", || get(address, "/").filter(|(status, _)| *status == 200));
     answers();
     let reserved = || assert!(std::net::TcpListener::bind(("127.0.0.1", port)).is_err(), "{port} is free");
     let keeper_pid = keeper(&gaufre, &id);
@@ -86,7 +89,7 @@ fn a_published_port_answers_and_stays_reserved() {
     answers();
     assert!(gaufre.ok(&["ps"]).contains(&port.to_string()));
     gaufre.ok(&["rm", "-f", "--time=0", &id]);
-    until("the port to be free", 5, || std::net::TcpListener::bind(("127.0.0.1", port)).ok());
+    until("the port to be free", || std::net::TcpListener::bind(("127.0.0.1", port)).ok());
 }
 
 #[test]
@@ -102,7 +105,7 @@ fn a_killed_holder_is_replaced_and_nothing_else_happens() {
     std::thread::sleep(Duration::from_millis(600));
     let first = holder(&gaufre, &id);
     kill9(&first);
-    until("another holder", 5, || (holder(&gaufre, &id) != first).then_some(()));
+    until("another holder", || (holder(&gaufre, &id) != first).then_some(()));
     // The new one holds the terminal through the keeper's death.
     let pid = workload(&gaufre, &id);
     kill9(&keeper(&gaufre, &id));
@@ -131,14 +134,16 @@ fn with_keeper_and_holder_killed_the_workload_goes_on_and_can_be_stopped() {
 #[test]
 fn a_terminal_outlives_the_keeper() {
     let (gaufre, image) = ready();
-    let script = "for i in $(seq 40); do echo tick $i; sleep 0.1; done; tty; exit 5";
-    let id = detached(&gaufre, &image, &["--network=none", "-t"], script);
+    let script = format!("for i in $(seq 20); do echo tick $i; sleep 0.1; done; {WAIT}; tty; exit 5");
+    let gate = Gate::new(&gaufre, "gate");
+    let id = detached(&gaufre, &image, &["--network=none", "-t", &gate.mount()], &script);
     std::thread::sleep(Duration::from_millis(300));
     kill9(&keeper(&gaufre, &id));
     std::thread::sleep(Duration::from_millis(300));
+    gate.open();
     assert_eq!(gaufre.ok(&["wait", &id]), "5\n");
     let log = gaufre.ok(&["logs", &id]);
-    assert!(log.contains("tick 40") && log.contains("/dev/pts/0"), "{log}");
+    assert!(log.contains("tick 20") && log.contains("/dev/pts/0"), "{log}");
 }
 
 #[test]

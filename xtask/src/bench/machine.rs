@@ -30,6 +30,7 @@ pub(super) fn describe(bench: &Bench) -> String {
         ),
         ("podman", peer("podman")),
         ("crun", peer("crun")),
+        ("runc", peer("runc")),
         ("conmon", peer("conmon")),
         ("netavark", peer("netavark")),
         ("registry", said("docker-registry", &["--version"])),
@@ -38,7 +39,12 @@ pub(super) fn describe(bench: &Bench) -> String {
     format!(
         "{list}\nPodman runs from Debian unstable in a root directory of its own. `run` is measured in a mount namespace with a pure \
          cgroup v2 view on both sides, because crun refuses a hybrid layout; both enter theirs with nsenter and chroot (about \
-         1 ms of each time) and make a cgroup, without a limit on processes. Both have their run directory on a tmpfs.\n"
+         1 ms of each time) and make a cgroup, without a limit on processes. Both have their run directory on a tmpfs.\n\n\
+         The figures of the OCI runtimes are of their processes alone, started in turns by one small program in such a \
+         namespace, which has the peers' root directory as its root. All get one bundle: the default configuration of \
+         `gaufre-oci spec`, with all namespaces, its capabilities, devices and seccomp profile. The floor \
+         (benches/src/bin/floor.rs) is a program that makes a cgroup, the namespaces and the mounts, executes, waits and \
+         removes the cgroup, and nothing else.\n"
     )
 }
 

@@ -5,6 +5,7 @@
 
 mod machine;
 mod measure;
+mod oci;
 mod ps;
 mod pull;
 mod report;
@@ -32,45 +33,67 @@ struct Bench {
     view: CgroupView,
 }
 
-/// Measures, and gives what is to be reported.
-type Measure = fn(&Bench) -> Result<Vec<Row>>;
+/// How a bench measures and gives what is to be reported.
+enum Measure {
+    /// The engine, with images from a registry, beside podman.
+    Engine(fn(&Bench) -> Result<Vec<Row>>),
+    /// `gaufre-oci` alone, beside other runtimes.
+    Runtime(fn(&Path, &Peers) -> Result<Vec<Row>>),
+}
 
 /// A bench by name. Add yours here.
-const BENCHES: &[(&str, Measure)] = &[("run", run::rows), ("pull", pull::rows), ("ps", ps::rows)];
+const BENCHES: &[(&str, Measure)] = &[
+    ("oci", Measure::Runtime(oci::rows)),
+    ("run", Measure::Engine(run::rows)),
+    ("pull", Measure::Engine(pull::rows)),
+    ("ps", Measure::Engine(ps::rows)),
+];
 
 /// Runs the benches called `only`, or all of them, and writes the results unless only some were run.
-/// Measures `binary`, or builds one.
-pub(crate) fn run(only: &[String], binary: Option<PathBuf>) -> Result<()> {
-    debian::install(&["docker-registry", "skopeo", "util-linux", "nftables"])?;
-    let binary = binary.map_or_else(built, Ok)?;
-    images::make()?;
+/// Measures `binary`, with the `gaufre-oci` beside it, or builds both.
+pub(crate) fn run(only: &[String], binary: Option<&Path>) -> Result<()> {
     let peers = peers::make().context("the peers could not be had")?;
-    let room = Room::open(&peers)?;
-    let bench = Bench {
-        // As /run is on most machines, and as the peers have theirs.
-        gaufre: Gaufre::with_binary(&binary).with_run_in(Path::new("/dev/shm")),
-        binary,
-        registry: Registry::with_images(),
-        peers,
-        room,
-        view: CgroupView::open()?,
-    };
+    let mut engine = None;
     let mut rows = Vec::new();
     for (name, measure) in
         BENCHES.iter().filter(|bench| only.is_empty() || only.iter().any(|name| name == bench.0))
     {
         println!("== {name}");
-        let measured = measure(&bench).with_context(|| format!("the bench {name} failed"))?;
+        let measured = match measure {
+            Measure::Engine(measure) => {
+                let bench = match engine.take() {
+                    Some(bench) => bench,
+                    None => Bench::open(binary, &peers)?,
+                };
+                measure(engine.insert(bench))
+            }
+            Measure::Runtime(measure) => measure(&runtime(binary)?, &peers),
+        };
+        let measured = measured.with_context(|| format!("the bench {name} failed"))?;
         measured.iter().for_each(|row| println!("{row}"));
         rows.extend(measured);
     }
-    if only.is_empty() {
+    if let (true, Some(bench)) = (only.is_empty(), &engine) {
         let path = binaries::workspace().join("benches/RESULTS.md");
         let notes = std::fs::read_to_string(path.with_file_name("NOTES.md")).unwrap_or_default();
-        std::fs::write(&path, format!("{}\n{notes}", report::page(&machine::describe(&bench), &rows)))?;
+        std::fs::write(&path, format!("{}\n{notes}", report::page(&machine::describe(bench), &rows)))?;
         println!("written to {}", path.display());
     }
     Ok(())
+}
+
+/// The `gaufre-oci` that stands beside `binary`, or a new one.
+fn runtime(binary: Option<&Path>) -> Result<PathBuf> {
+    match binary {
+        Some(binary) => Ok(binary.with_file_name("gaufre-oci")),
+        None => {
+            let built = binaries::packages(&["gaufre-runtime"], Profile::Release)?;
+            built
+                .into_iter()
+                .find(|path| path.ends_with("gaufre-oci"))
+                .context("the release build gave no gaufre-oci")
+        }
+    }
 }
 
 fn built() -> Result<PathBuf> {
@@ -79,6 +102,22 @@ fn built() -> Result<PathBuf> {
 }
 
 impl Bench {
+    /// Sets up what the engine and podman need.
+    fn open(binary: Option<&Path>, peers: &Peers) -> Result<Self> {
+        debian::install(&["docker-registry", "skopeo", "util-linux", "nftables"])?;
+        let binary = binary.map_or_else(built, |binary| Ok(binary.to_owned()))?;
+        images::make()?;
+        Ok(Self {
+            // As /run is on most machines, and as the peers have theirs.
+            gaufre: Gaufre::with_binary(&binary).with_run_in(Path::new("/dev/shm")),
+            binary,
+            registry: Registry::with_images(),
+            peers: peers.clone(),
+            room: Room::open(peers)?,
+            view: CgroupView::open()?,
+        })
+    }
+
     /// Our program with arguments.
     fn ours(&self, arguments: &[&str]) -> Command {
         let mut command = self.gaufre.command();

@@ -12,7 +12,8 @@ pub(super) struct Row {
     /// Ours divided by the peer's.
     pub(super) ratio: Option<f64>,
     pub(super) goal: Goal,
-    pub(super) met: bool,
+    /// None: nothing was set out.
+    pub(super) met: Option<bool>,
     pub(super) rounds: usize,
 }
 
@@ -25,6 +26,8 @@ pub(super) enum Goal {
     Milliseconds(u32),
     /// At most so many megabytes (of 1,000,000 bytes).
     Megabytes(u32),
+    /// Nothing: the figure is there to be seen beside the others.
+    Beside,
 }
 
 impl Row {
@@ -32,9 +35,10 @@ impl Row {
     pub(super) fn times(what: &str, (ours, peer): (Duration, Duration), goal: Goal, rounds: usize) -> Self {
         let ratio = ours.as_secs_f64() / peer.as_secs_f64();
         let met = match goal {
-            Goal::Ratio(most) => ratio <= most,
-            Goal::Milliseconds(most) => ours.as_millis() < u128::from(most),
-            Goal::Megabytes(_) => false,
+            Goal::Ratio(most) => Some(ratio <= most),
+            Goal::Milliseconds(most) => Some(ours.as_millis() < u128::from(most)),
+            Goal::Megabytes(_) => Some(false),
+            Goal::Beside => None,
         };
         Self {
             what: what.into(),
@@ -56,7 +60,28 @@ impl Row {
             peer: format!("{} MB", mb(peer_kb)),
             ratio: None,
             goal: Goal::Megabytes(goal_mb),
-            met: mb(ours_kb) <= u64::from(goal_mb),
+            met: Some(mb(ours_kb) <= u64::from(goal_mb)),
+            rounds,
+        }
+    }
+
+    /// A row of two small amounts of memory, in kB as the kernel counts (1024 bytes).
+    pub(super) fn memories(what: &str, (ours_kb, peer_kb): (u32, u32), goal: Goal, rounds: usize) -> Self {
+        let mb = |kb: u32| format!("{:.2} MB", f64::from(kb) * 1.024 / 1000.0);
+        let ratio = f64::from(ours_kb) / f64::from(peer_kb);
+        let met = match goal {
+            Goal::Ratio(most) => Some(ratio <= most),
+            Goal::Milliseconds(_) => Some(false),
+            Goal::Megabytes(most) => Some(f64::from(ours_kb) * 1.024 / 1000.0 <= f64::from(most)),
+            Goal::Beside => None,
+        };
+        Self {
+            what: what.into(),
+            ours: mb(ours_kb),
+            peer: mb(peer_kb),
+            ratio: Some(ratio),
+            goal,
+            met,
             rounds,
         }
     }
@@ -75,6 +100,7 @@ impl fmt::Display for Goal {
             Self::Ratio(most) => write!(f, "{most:.2} of the peer"),
             Self::Milliseconds(most) => write!(f, "{most} ms"),
             Self::Megabytes(most) => write!(f, "{most} MB"),
+            Self::Beside => f.write_str("-"),
         }
     }
 }
@@ -82,7 +108,11 @@ impl fmt::Display for Goal {
 impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ratio = self.ratio.map_or_else(|| "-".to_owned(), |ratio| format!("{ratio:.3}"));
-        let met = if self.met { "yes" } else { "no" };
+        let met = match self.met {
+            Some(true) => "yes",
+            Some(false) => "no",
+            None => "-",
+        };
         write!(
             f,
             "| {} | {} | {} | {ratio} | {} | {met} | {} |",

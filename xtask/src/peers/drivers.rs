@@ -7,8 +7,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-/// In the peers' root directory, made the root by pivot_root(2): after chroot(2) a process that enters a container's mount
-/// namespace would find itself outside. The cgroups are the machine's own, for there to be limits.
+/// In the peers' root directory, made the root by pivot_root(2), as on a machine that has it as its own. The cgroups are
+/// the machine's, for there to be limits.
 const IN_PEERS: &str = r#"
 mount --rbind /sys/fs/cgroup sys/fs/cgroup
 mkdir tmp/tests tmp/old

@@ -6,7 +6,7 @@ pub(crate) mod erofs;
 pub(crate) mod go;
 mod room;
 
-pub(crate) use room::Room;
+pub(crate) use room::{ENTER, Room};
 
 use crate::apt::Apt;
 use crate::{cache, command, debian};

@@ -9,7 +9,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
 /// Makes `$ROOT` a system that programs can run in. Only the calling mount namespace sees it. Must hold no single quote.
-pub(super) const ENTER: &str = r#"
+pub(crate) const ENTER: &str = r#"
 mount --bind "$ROOT" "$ROOT"
 cd "$ROOT"
 mount -t proc proc proc

@@ -33,8 +33,8 @@ const PACKAGES: &[&str] = &[
     "procps",
 ];
 
-/// How long the runtime's tests may take in the VM, boot included.
-const VM_TIMEOUT: Duration = Duration::from_secs(600);
+/// How long one run of tests may take in the VM, boot included.
+const VM_TIMEOUT: Duration = Duration::from_secs(1200);
 
 /// Runs everything; the exit code says whether all of it passed.
 pub(crate) fn run(kernels: &[vm::Release]) -> Result<ExitCode> {
@@ -62,12 +62,7 @@ pub(crate) fn run(kernels: &[vm::Release]) -> Result<ExitCode> {
         or_without("crictl", || peers::go::crictl().map(drop));
     }
     workspace(&mut tally)?;
-    if kernels.is_empty() {
-        tally.skip("the runtime's tests in the test VM", "no kernel was asked for");
-    }
-    for kernel in kernels {
-        in_vm(&mut tally, *kernel);
-    }
+    in_vms(&mut tally, kernels);
     println!("\nall of it took {} s", started.elapsed().as_secs());
     Ok(tally.conclude())
 }
@@ -121,13 +116,31 @@ fn room_in_memory() -> Result<Option<tempfile::TempDir>> {
     made.transpose().context("cannot make a folder in /dev/shm")
 }
 
-fn in_vm(tally: &mut Tally, kernel: vm::Release) {
-    let name = format!("the runtime's tests on Debian {}'s kernel", kernel.suite());
+/// The runtime's tests on each kernel, and on the newest one those that only the VM has anything for.
+fn in_vms(tally: &mut Tally, kernels: &[vm::Release]) {
+    for kernel in kernels {
+        in_vm(tally, "the runtime's tests", *kernel, vm::Tests::Runtime);
+    }
+    let Some(newest) = kernels.last() else {
+        tally.skip("the runtime's tests in the test VM", "no kernel was asked for");
+        return;
+    };
+    in_vm(tally, "the runtime's tests with SELinux", *newest, vm::Tests::Selinux);
+    if peers::go::is_at_hand() {
+        in_vm(tally, "the validation programs under cgroup v2", *newest, vm::Tests::Validation);
+    } else {
+        tally.skip("the validation programs in the test VM", "there is no Go to build them");
+    }
+}
+
+fn in_vm(tally: &mut Tally, what: &str, release: vm::Release, tests: vm::Tests) {
+    let name = format!("{what} on Debian {}'s kernel", release.suite());
     println!("== {name}");
+    let started = Instant::now();
     let run = || -> Result<String> {
-        let (extras, argv) = vm::sandbox_tests()?;
-        let vm =
-            vm::Vm { release: kernel, memory_mb: 1024, timeout: VM_TIMEOUT, extras: &extras, argv: &argv };
+        let (extras, argv) = tests.suite()?;
+        let (extras, argv, selinux) = (&extras[..], &argv[..], tests == vm::Tests::Selinux);
+        let vm = vm::Vm { release, memory_mb: 1024, timeout: VM_TIMEOUT, extras, argv, selinux };
         let mut said = Vec::new();
         let code = vm.run_with_output(|line| {
             println!("{line}");
@@ -140,6 +153,7 @@ fn in_vm(tally: &mut Tally, kernel: vm::Release) {
         Ok(said) => tally.take(&name, &said, said.ends_with("\nexit code 0")),
         Err(error) => tally.fail(&name, &format!("{error:#}")),
     }
+    println!("== {name}: {} s", started.elapsed().as_secs());
 }
 
 /// Runs a command that prints as Rust's test harness does, shows its output as it comes, and counts its tests.

@@ -7,11 +7,13 @@ mod cpio;
 mod kernel;
 mod module;
 mod root;
+mod selinux;
+mod suites;
 
 pub(crate) use kernel::Release;
 pub(crate) use root::Extra;
+pub(crate) use suites::{Tests, product};
 
-use crate::binaries::{self, Profile};
 use crate::debian;
 use anyhow::{Context, Result, anyhow, bail};
 use std::fs::{self, File};
@@ -31,7 +33,12 @@ pub(crate) const PACKAGES: &[&str] = &[
     "iproute2",
     "nftables",
     "debian-archive-keyring",
+    "mmdebstrap",
 ];
+
+/// One that virtualises. Without cmpxchg16b, after which QEMU 7.2 leaves nonsense in the flags register when an interrupt
+/// comes, and Debian 13's kernel crashes (docs/decisions/051).
+const CPU: &str = "EPYC,+svm,+npt,-cx16";
 
 /// What to boot and what to run in it.
 #[derive(Debug)]
@@ -41,6 +48,8 @@ pub(crate) struct Vm<'a> {
     pub(crate) timeout: Duration,
     pub(crate) extras: &'a [Extra],
     pub(crate) argv: &'a [String],
+    /// With SELinux, enforcing Debian's policy, rather than AppArmor.
+    pub(crate) selinux: bool,
 }
 
 impl Vm<'_> {
@@ -59,7 +68,11 @@ impl Vm<'_> {
         let kernel = kernel::fetch(self.release)?;
         let dir = tempfile::tempdir()?;
         root::initrd(&dir.path().join("initrd"), &kernel)?;
-        root::disk(&dir.path().join("disk"), "8G", &kernel, self.extras, self.argv)
+        let mut extras = self.extras.to_owned();
+        if self.selinux {
+            extras.push(Extra { host: selinux::policy()?, guest: selinux::PLACE.into() });
+        }
+        root::disk(&dir.path().join("disk"), "8G", &kernel, &extras, self.argv)
             .context("the VM's disk could not be made")?;
         let mut running = Running(self.qemu(&kernel.image, dir.path())?);
 
@@ -94,20 +107,20 @@ impl Vm<'_> {
 
     fn qemu(&self, kernel: &Path, dir: &Path) -> Result<Child> {
         let mut qemu = Command::new("qemu-system-x86_64");
-        // One processor: with two, on QEMU 7.2, Debian 13's kernel crashed in a cmpxchg16b (docs/decisions/051).
         qemu.args([
             "-M",
             "q35",
             "-accel",
             "tcg,thread=multi",
             "-cpu",
-            "EPYC,+svm,+npt",
+            CPU,
             "-m",
             &self.memory_mb.to_string(),
         ]);
         qemu.args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]);
         qemu.arg("-kernel").arg(kernel).arg("-initrd").arg(dir.join("initrd"));
-        qemu.args(["-append", "console=ttyS0 reboot=t panic=-1 quiet"]);
+        let security = if self.selinux { " security=selinux" } else { "" };
+        qemu.args(["-append", &format!("console=ttyS0 reboot=t panic=-1 quiet{security}")]);
         qemu.arg("-serial").arg(format!("file:{}", dir.join("console").display()));
         qemu.args(["-chardev", "stdio,id=output,signal=off", "-serial", "chardev:output"]);
         qemu.arg("-serial").arg(format!("file:{}", dir.join("code").display()));
@@ -117,26 +130,6 @@ impl Vm<'_> {
         let child = qemu.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(stderr).spawn();
         child.context("qemu-system-x86_64 could not be started")
     }
-}
-
-/// The product's binaries, as they lie in the VM.
-pub(crate) fn product() -> Result<Vec<Extra>> {
-    let binaries = binaries::product(Profile::Dev)?;
-    let extra = |host: std::path::PathBuf| {
-        let name = host.file_name()?.to_owned();
-        Some(Extra { host, guest: Path::new("/usr/bin").join(name) })
-    };
-    Ok(binaries.into_iter().filter_map(extra).collect())
-}
-
-/// The runtime's own tests, and the command that runs them in the VM.
-pub(crate) fn sandbox_tests() -> Result<(Vec<Extra>, Vec<String>)> {
-    let mut extras = product()?;
-    let test = binaries::test("gaufre-runtime", "sandbox")?;
-    extras.push(Extra { host: test, guest: "/usr/bin/sandbox-tests".into() });
-    let run =
-        "GAUFRE_OCI=/usr/bin/gaufre-oci GAUFRE_BUSYBOX=/bin/busybox exec sandbox-tests --test-threads=2";
-    Ok((extras, ["sh", "-c", run].map(str::to_owned).to_vec()))
 }
 
 /// QEMU's process, ended when dropped.

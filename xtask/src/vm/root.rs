@@ -85,10 +85,11 @@ pub(super) fn disk(
     }
     let order: Vec<String> = kernel.modules.iter().map(|module| name(module)).collect();
     fs::write(tree.join("modules/order"), order.join("\n") + "\n")?;
-    // busybox's ip lacks features that tests judge by, and it has no nft.
+    // busybox's ip lacks features that tests judge by, its tar does not see what is compressed, and it has no nft.
     // The runtime asks a real systemd for groups.
     let systemd = ["/lib/systemd/systemd", "/usr/bin/systemctl", "/usr/bin/dbus-daemon"];
-    for tool in ["/bin/ip", "/usr/sbin/nft", "/sbin/tc"].into_iter().chain(systemd).map(Path::new) {
+    for tool in ["/bin/ip", "/bin/tar", "/usr/sbin/nft", "/sbin/tc"].into_iter().chain(systemd).map(Path::new)
+    {
         if tool.exists() {
             with_libraries(&tree, tool)?;
         }
@@ -139,6 +140,11 @@ hostname vm
 echo 1 > /proc/sys/vm/overcommit_memory
 stty -F /dev/ttyS1 raw -echo
 stty -F /dev/ttyS2 raw -echo
+if [ -e /etc/selinux/policy ]; then
+    mount -t selinuxfs selinuxfs /sys/fs/selinux
+    dd if=/etc/selinux/policy of=/sys/fs/selinux/load bs=64M 2> /dev/null
+    echo 1 > /sys/fs/selinux/enforce
+fi
 { sh /command < /dev/null 2>&1; echo $? > /run/exit-code; } | cat > /dev/ttyS1
 cat /run/exit-code > /dev/ttyS2
 stty -F /dev/ttyS1 raw > /dev/null

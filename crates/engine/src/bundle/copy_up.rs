@@ -3,6 +3,8 @@
 //! The image is hostile: what is copied takes no more room than it takes in the image, as holes stay holes and links
 //! links, and its depth costs neither descriptors nor stack.
 
+mod attributes;
+
 use gaufre_store::remove_tree;
 use rustix::fs::{
     AtFlags, Dir, FileType, FlockOperation, Gid, Mode, OFlags, RenameFlags, ResolveFlags, SeekFrom, Stat,
@@ -20,8 +22,8 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 /// Copies the content of `directory` of the image, whose root `image` opens, into the volume at `data`, unless there is
-/// something in it or the image has no such directory. Ownership, modes and times go along; a device is refused by
-/// mknod(2)'s own error.
+/// something in it or the image has no such directory. Ownership, modes, times and, of files and directories, the
+/// extended attributes go along; a device is refused by mknod(2)'s own error.
 pub(super) fn copy_up(
     image: impl FnOnce() -> io::Result<OwnedFd>,
     directory: &Path,
@@ -64,7 +66,7 @@ fn fill(from: &OwnedFd, to: &OwnedFd, filling: &Path, flags: OFlags) -> io::Resu
             renameat_with(&made, name, to, name, RenameFlags::NOREPLACE)?;
         }
     }
-    take_after(to.as_fd(), &fstat(from)?)
+    take_after(to.as_fd(), from.as_fd())
 }
 
 fn is_empty(directory: &OwnedFd) -> io::Result<bool> {
@@ -139,7 +141,7 @@ fn copy_directory(
             links.insert(inode, path.join(OsStr::from_bytes(name.to_bytes())));
         }
         match kind {
-            FileType::RegularFile => copy_file(from, to, name, &stat)?,
+            FileType::RegularFile => copy_file(from, to, name)?,
             FileType::Symlink => {
                 symlinkat(&*readlinkat(from, name, Vec::new())?, to, name)?;
                 chownat(to, name, owner(&stat).0, owner(&stat).1, AtFlags::SYMLINK_NOFOLLOW)?;
@@ -152,17 +154,17 @@ fn copy_directory(
         }
     }
     // What is filled later changes the times of what it is put in, and those are all made.
-    take_after(to.as_fd(), &fstat(from)?)?;
+    take_after(to.as_fd(), from.as_fd())?;
     Ok(directories)
 }
 
-fn copy_file(from: &OwnedFd, to: &OwnedFd, name: &CStr, stat: &Stat) -> io::Result<()> {
+fn copy_file(from: &OwnedFd, to: &OwnedFd, name: &CStr) -> io::Result<()> {
     let source =
         File::from(openat(from, name, OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?);
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
     let target = File::from(openat(to, name, flags, Mode::RUSR | Mode::WUSR)?);
     copy_data(&source, &target)?;
-    take_after(target.as_fd(), stat)
+    take_after(target.as_fd(), source.as_fd())
 }
 
 /// Copies what is data, and leaves holes where there are some (lseek(2), `SEEK_DATA`).
@@ -184,10 +186,13 @@ fn copy_data(source: &File, target: &File) -> io::Result<()> {
     Ok(ftruncate(target, source.metadata()?.len())?)
 }
 
-/// Gives a copy the owner, mode and times of its original; the owner first, because chown clears set-user-ID.
-fn take_after(copy: BorrowedFd<'_>, stat: &Stat) -> io::Result<()> {
+/// Gives a copy the owner, mode, extended attributes and times of its original; the owner first, because chown clears
+/// set-user-ID and capabilities.
+fn take_after(copy: BorrowedFd<'_>, original: BorrowedFd<'_>) -> io::Result<()> {
+    let stat = &fstat(original)?;
     fchown(copy, owner(stat).0, owner(stat).1)?;
     fchmod(copy, mode(stat))?;
+    attributes::copy(original, copy)?;
     let time = |tv_sec: i64, nsec: u64| Timespec { tv_sec, tv_nsec: i64::try_from(nsec).unwrap_or(0) };
     let times = Timestamps {
         last_access: time(stat.st_atime, stat.st_atime_nsec),
@@ -207,6 +212,7 @@ fn mode(stat: &Stat) -> Mode {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rustix::fs::{XattrFlags, getxattr, setxattr};
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     use std::fs;
     use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
@@ -232,6 +238,41 @@ mod tests {
         fs::write(volume.join("deep/file"), "changed").unwrap();
         copy_up(root, Path::new("/data"), &volume).unwrap();
         assert_eq!(fs::read_to_string(volume.join("deep/file")).unwrap(), "changed");
+    }
+
+    #[test]
+    fn extended_attributes_go_along() {
+        let (image, store) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let volume = store.path().join("_data");
+        fs::create_dir(&volume).unwrap();
+        let data = image.path().join("data");
+        fs::create_dir_all(data.join("deep")).unwrap();
+        fs::write(data.join("deep/file"), "content").unwrap();
+        std::os::unix::fs::chown(data.join("deep/file"), Some(7), Some(8)).unwrap();
+        // linux/capability.h: version 2, CAP_NET_RAW permitted.
+        let raw: &[u8] = &[0, 0, 0, 2, 0, 0x20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        let set = |path: &str, name: &str, value: &[u8]| {
+            setxattr(data.join(path), name, value, XattrFlags::empty()).unwrap();
+        };
+        set("deep/file", "security.capability", raw);
+        set("deep/file", "user.long", &[7; 3000]);
+        set("deep/file", "trusted.overlay.opaque", b"y");
+        set("deep", "user.of.directory", b"yes");
+        set("", "user.of.top", b"");
+
+        copy_up(|| Ok(File::open(image.path())?.into()), Path::new("/data"), &volume).unwrap();
+        let get = |path: &str, name: &str| {
+            let mut value = vec![0; 4096];
+            let len = getxattr(volume.join(path), name, &mut value[..])?;
+            value.truncate(len);
+            Ok(value)
+        };
+        assert_eq!(get("deep/file", "security.capability"), Ok(raw.to_vec()));
+        assert_eq!(get("deep/file", "user.long"), Ok(vec![7; 3000]));
+        assert_eq!(get("deep", "user.of.directory"), Ok(b"yes".to_vec()));
+        assert_eq!(get("", "user.of.top"), Ok(Vec::new()));
+        // What steers the host's own file systems is no image's.
+        assert_eq!(get("deep/file", "trusted.overlay.opaque"), Err(Errno::NODATA));
     }
 
     #[test]

@@ -18,12 +18,13 @@ pub(crate) use user::resolve as resolve_user;
 
 use crate::failure::Failure;
 use crate::sandbox::{Definition, RecordError, Sandbox, SandboxId};
-use crate::settings::NetworkMode;
+use crate::settings::{NetworkMode, is_of_an_interface};
 use gaufre_store::Store;
 use oci_spec::OciSpecError;
 use oci_spec::runtime::{
     LinuxBuilder, LinuxNamespace, LinuxNamespaceBuilder, LinuxNamespaceType, RootBuilder, Spec, SpecBuilder,
 };
+use std::collections::HashMap;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 
@@ -94,16 +95,17 @@ pub(crate) fn make(
         .readonly_paths(security::readonly_paths(settings))
         .build()?;
     linux.set_seccomp(security::seccomp(settings)?);
-    if !settings.sysctls.is_empty() {
-        linux.set_sysctl(Some(settings.sysctls.clone().into_iter().collect()));
-    }
+    // Those of the bridge's interface are set when it is there.
+    let now = |name: &str| settings.network != NetworkMode::Bridge || !is_of_an_interface(name);
+    let sysctls = settings.sysctls.clone().into_iter().filter(|(name, _)| now(name));
+    linux.set_sysctl(Some(sysctls.collect()).filter(|sysctls: &HashMap<_, _>| !sysctls.is_empty()));
     let mut spec = SpecBuilder::default()
         .version("1.2.0")
         .root(RootBuilder::default().path("rootfs").readonly(settings.read_only).build()?)
         .hostname(hostname_of(definition))
         .process(process::process(definition, &user)?)
         .mounts(mounts::mounts(store, sandbox)?)
-        .annotations(settings.annotations.clone().into_iter().collect::<std::collections::HashMap<_, _>>())
+        .annotations(settings.annotations.clone().into_iter().collect::<HashMap<_, _>>())
         .linux(linux)
         .build()?;
     if settings.network == NetworkMode::Host {

@@ -14,7 +14,7 @@ use crate::process::{open_of, open_pidfd};
 use crate::sandbox::{
     Catalog, FindError, Phase, RecordError, Run, Running, Sandbox, Status, UnreadableError,
 };
-use crate::settings::{LogDriver, NetworkMode};
+use crate::settings::{LogDriver, NetworkMode, is_of_an_interface};
 use crate::workdir;
 use gaufre_net::{AttachRequest, Attachment, Net};
 use gaufre_runtime::{CreateOptions, CreateRequest, Created, Rootfs, StartError, Stdio, Streams};
@@ -296,6 +296,12 @@ fn connect(dirs: &Dirs, sandbox: &Sandbox, created: &Created) -> Result<Connecte
                 gateway: Some(IpAddr::V4(attached.attachment.gateway)),
             };
             prepare("the files of the network", || write_network_files(sandbox, &files))?;
+            let sysctls = &sandbox.definition.settings.sysctls;
+            for (name, value) in sysctls.iter().filter(|(name, _)| is_of_an_interface(name)) {
+                created
+                    .set_network_sysctl(name, value)
+                    .map_err(|error| BringUpError::Create(Box::new(error.into())))?;
+            }
             Ok(Connected { attachment: Some(attached.attachment), ports: attached.reservations })
         }
     }

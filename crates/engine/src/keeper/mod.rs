@@ -36,7 +36,6 @@ use report::Report;
 use restart::Restarts;
 use std::ffi::OsString;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use take_over::{Found, Refusal};
@@ -90,62 +89,26 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
             return ExitCode::from(125);
         }
     };
-    keep(&dirs, &sandbox, task, lock, &mut report, client)
+    let keeper = Keeper {
+        dirs: &dirs,
+        sandbox: &sandbox,
+        restarts: Restarts::new(&sandbox),
+        clients: Clients::new(client),
+        listener: None,
+        report,
+    };
+    keeper.keep(task, lock)
 }
 
-/// Runs the sandbox to its end, through as many runs as its restart policy wants.
-fn keep(
-    dirs: &Dirs,
-    sandbox: &Sandbox,
-    task: Task,
-    lock: KeeperLock,
-    report: &mut Report,
-    client: Option<UnixStream>,
-) -> ExitCode {
-    let mut restarts = Restarts::new(sandbox);
-    let mut clients = Clients::new(client);
-    let mut listener = None;
-    let mut next = task;
-    loop {
-        let outcome = match next {
-            Task::Start => start(dirs, sandbox, &restarts, &mut clients, &mut listener, report),
-            Task::TakeOver => match resume(dirs, sandbox, &restarts, &mut clients, &mut listener, report) {
-                Ok(outcome) => outcome,
-                Err(error) => {
-                    // The workload may well run: it is left to the next who tries.
-                    report.failed(error.as_ref(), 125, None);
-                    return ExitCode::from(125);
-                }
-            },
-        };
-        let Outcome { exit, ran, failure } = outcome;
-        if restarts.wanted(sandbox, &exit, ran) {
-            report.started();
-            if restarts.pause(sandbox, &mut clients, listener.as_ref()) {
-                holder::reap();
-                next = Task::Start;
-                continue;
-            }
-        }
-        let retired = tear_down::at_the_end(dirs, sandbox);
-        lock.release();
-        // Whoever hears of it finds everything taken down, and may start it again at once.
-        match failure {
-            Some((error, code, hint)) => report.failed(error.as_ref(), code, hint),
-            None => report.started(),
-        }
-        if let Some(listener) = &listener {
-            clients.accept(listener.as_fd());
-        }
-        clients.tell_exit(exit.code);
-        drop(listener);
-        if let Some(retired) = retired {
-            tear_down::remove_files(retired);
-        }
-        sweep::sweep(dirs);
-        clients.wait_for_slow();
-        return ExitCode::SUCCESS;
-    }
+/// What a keeper works with through all runs of its sandbox.
+struct Keeper<'a> {
+    dirs: &'a Dirs,
+    sandbox: &'a Sandbox,
+    restarts: Restarts,
+    clients: Clients,
+    /// Where further clients are let in.
+    listener: Option<OwnedFd>,
+    report: Report,
 }
 
 /// What became of a run.
@@ -163,55 +126,93 @@ impl Outcome {
     }
 }
 
-fn start(
-    dirs: &Dirs,
-    sandbox: &Sandbox,
-    restarts: &Restarts,
-    clients: &mut Clients,
-    listener: &mut Option<OwnedFd>,
-    report: &mut Report,
-) -> Outcome {
-    match bring_up::bring_up(dirs, sandbox, restarts, clients, listener) {
-        Ok(mut serving) => {
-            report.started();
-            let code = serving.serve(sandbox, clients, listener.as_ref(), restarts.count());
-            Outcome::ran(tear_down::after_run(dirs, sandbox, serving, code, restarts.count()))
-        }
-        Err(error) => {
-            let (code, hint) = (error.exit_code(), error.hint());
-            let exit = tear_down::after_failed_start(dirs, sandbox, code, &error, restarts.count());
-            Outcome { exit, ran: false, failure: Some((error.into(), code, hint)) }
+impl Keeper<'_> {
+    /// Runs the sandbox to its end, through as many runs as its restart policy wants.
+    fn keep(mut self, task: Task, lock: KeeperLock) -> ExitCode {
+        let mut next = task;
+        loop {
+            let outcome = match next {
+                Task::Start => self.start(),
+                Task::TakeOver => match self.resume() {
+                    Ok(outcome) => outcome,
+                    Err(error) => {
+                        // The workload may well run: it is left to the next who tries.
+                        self.report.failed(error.as_ref(), 125, None);
+                        return ExitCode::from(125);
+                    }
+                },
+            };
+            let Outcome { exit, ran, failure } = outcome;
+            if self.restarts.wanted(self.sandbox, &exit, ran) {
+                self.report.started();
+                if self.restarts.pause(self.sandbox, &mut self.clients, self.listener.as_ref()) {
+                    holder::reap();
+                    next = Task::Start;
+                    continue;
+                }
+            }
+            let retired = tear_down::at_the_end(self.dirs, self.sandbox);
+            lock.release();
+            // Whoever hears of it finds everything taken down, and may start it again at once.
+            match failure {
+                Some((error, code, hint)) => self.report.failed(error.as_ref(), code, hint),
+                None => self.report.started(),
+            }
+            if let Some(listener) = &self.listener {
+                self.clients.accept(listener.as_fd());
+            }
+            self.clients.tell_exit(exit.code);
+            self.listener = None;
+            if let Some(retired) = retired {
+                tear_down::remove_files(retired);
+            }
+            sweep::sweep(self.dirs);
+            self.clients.wait_for_slow();
+            return ExitCode::SUCCESS;
         }
     }
-}
 
-fn resume(
-    dirs: &Dirs,
-    sandbox: &Sandbox,
-    restarts: &Restarts,
-    clients: &mut Clients,
-    listener: &mut Option<OwnedFd>,
-    report: &mut Report,
-) -> Result<Outcome, Refusal> {
-    let count = restarts.count();
-    let nothing = |words: &str| tear_down::after_nothing(dirs, sandbox, words, count);
-    Ok(match take_over::take_over(dirs, sandbox, listener)? {
-        Found::Workload(mut serving) => {
-            // Of one that has ended meanwhile nothing is said before its end is on record.
-            if !serving.has_ended() {
+    fn start(&mut self) -> Outcome {
+        let Self { dirs, sandbox, restarts, clients, listener, report } = self;
+        let count = restarts.count();
+        match bring_up::bring_up(dirs, sandbox, restarts, clients, listener) {
+            Ok(mut serving) => {
                 report.started();
+                let code = serving.serve(sandbox, clients, listener.as_ref(), count);
+                Outcome::ran(tear_down::after_run(dirs, sandbox, serving, code, count))
             }
-            let code = serving.serve(sandbox, clients, listener.as_ref(), count);
-            Outcome::ran(tear_down::after_run(dirs, sandbox, *serving, code, count))
+            Err(error) => {
+                let (code, hint) = (error.exit_code(), error.hint());
+                let exit = tear_down::after_failed_start(dirs, sandbox, code, &error, count);
+                Outcome { exit, ran: false, failure: Some((error.into(), code, hint)) }
+            }
         }
-        Found::Ended(exit) => Outcome::ran(tear_down::after_seen_end(dirs, sandbox, exit, count)),
-        Found::BetweenRuns(exit) => Outcome::ran(exit),
-        Found::Lost => Outcome::ran(nothing("its keeper was killed, and nobody saw how the workload ended")),
-        Found::NotStarted => {
-            let exit = nothing("its keeper was killed before it had started the workload");
-            Outcome { exit, ran: false, failure: None }
-        }
-    })
+    }
+
+    fn resume(&mut self) -> Result<Outcome, Refusal> {
+        let Self { dirs, sandbox, restarts, clients, listener, report } = self;
+        let count = restarts.count();
+        let nothing = |words: &str| tear_down::after_nothing(dirs, sandbox, words, count);
+        Ok(match take_over::take_over(dirs, sandbox, listener)? {
+            Found::Workload(mut serving) => {
+                // Of one that has ended meanwhile nothing is said before its end is on record.
+                if !serving.has_ended() {
+                    report.started();
+                }
+                let code = serving.serve(sandbox, clients, listener.as_ref(), count);
+                Outcome::ran(tear_down::after_run(dirs, sandbox, *serving, code, count))
+            }
+            Found::Ended(exit) => Outcome::ran(tear_down::after_seen_end(dirs, sandbox, exit, count)),
+            Found::BetweenRuns(exit) => Outcome::ran(exit),
+            Found::Lost => {
+                Outcome::ran(nothing("its keeper was killed, and nobody saw how the workload ended"))
+            }
+            Found::NotStarted => {
+                let exit = nothing("its keeper was killed before it had started the workload");
+                Outcome { exit, ran: false, failure: None }
+            }
+        })
+    }
 }
 
 impl Arguments {

@@ -7,7 +7,8 @@ use crate::dirs::Dirs;
 use crate::failure::Failure;
 use crate::recover::idle_lock;
 use crate::sandbox::{KeeperLock, Locked, Sandbox, private_dir};
-use std::fs::{self, File, OpenOptions};
+use gaufre_store::remove_tree;
+use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt;
@@ -87,6 +88,32 @@ pub(crate) fn spawn(
     waiting: Option<WaitingKeeper>,
     meanwhile: impl FnOnce(),
 ) -> Result<Spawned, SpawnError> {
+    let spawned = match begin(dirs, sandbox, &lock, streams, waiting, meanwhile)? {
+        // Before anything else a keeper writes down that it has begun, and nobody removes that while we have the lock:
+        // this one was killed before it was told, or as it was told, and there is nothing to take down.
+        None if !sandbox.has_run_state() => begin(dirs, sandbox, &lock, streams, None, || ())?,
+        spawned => spawned,
+    };
+    spawned.ok_or_else(|| {
+        // What it made before it died is taken down by another.
+        drop(lock);
+        if let Ok(Locked::Ours(lock)) = idle_lock(dirs, sandbox, TAKING_DOWN) {
+            let _ = remove_tree(sandbox.run_directory());
+            lock.release();
+        }
+        SpawnError::KeeperDied { name: sandbox.name().to_owned() }
+    })
+}
+
+/// Has a keeper start the sandbox; `None` when that one died.
+fn begin(
+    dirs: &Dirs,
+    sandbox: &Sandbox,
+    lock: &KeeperLock,
+    streams: Option<AttachStreams>,
+    waiting: Option<WaitingKeeper>,
+    meanwhile: impl FnOnce(),
+) -> Result<Option<Spawned>, SpawnError> {
     let name = || sandbox.name().to_owned();
     make_run_directory(sandbox.run_directory())?;
     let start = |source| SpawnError::Start { name: name(), source };
@@ -99,29 +126,18 @@ pub(crate) fn spawn(
         }
     };
     let keeper = waiting.map_or_else(|| WaitingKeeper::start(dirs, sandbox.id()), Ok).map_err(start)?;
-    match employ(&keeper, sandbox, Task::Start, &lock, theirs.as_ref(), meanwhile).map_err(start)? {
-        Some(Ok(())) => Ok(Spawned { connection }),
+    match employ(&keeper, sandbox, Task::Start, lock, theirs.as_ref(), meanwhile).map_err(start)? {
+        Some(Ok(())) => Ok(Some(Spawned { connection })),
         Some(Err(source)) => Err(SpawnError::Failed { name: name(), source }),
-        None => {
-            // What it made before it died is taken down by another.
-            drop(lock);
-            if let Ok(Locked::Ours(lock)) = idle_lock(dirs, sandbox, TAKING_DOWN) {
-                let _ = fs::remove_dir_all(sandbox.run_directory());
-                lock.release();
-            }
-            Err(SpawnError::KeeperDied { name: name() })
-        }
+        None => Ok(None),
     }
 }
 
 /// An empty directory: nothing of an earlier run, such as the wish to stop it, has a say in this one.
 fn make_run_directory(path: &Path) -> Result<(), SpawnError> {
-    let fail = |source| SpawnError::RunDirectory { path: path.to_owned(), source };
-    match fs::remove_dir_all(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(fail(error)),
-        _ => {}
-    }
-    private_dir(path).map_err(fail)
+    remove_tree(path)
+        .and_then(|()| private_dir(path))
+        .map_err(|source| SpawnError::RunDirectory { path: path.to_owned(), source })
 }
 
 /// Gives a sandbox whose keeper has died another one, which serves it on or takes it down.
@@ -160,14 +176,7 @@ fn employ(
     report::read(reader)
 }
 
-/// The file that takes what a keeper has to say when nobody is there to hear it. It starts over when it has grown too
-/// long; a keeper says little.
+/// The file that takes what a keeper has to say when nobody is there to hear it. The keeper keeps it short.
 fn open_log(path: &Path) -> io::Result<File> {
-    let log = OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
-    if log.metadata()?.len() > LOG_LIMIT_BYTES {
-        log.set_len(0)?;
-    }
-    Ok(log)
+    OpenOptions::new().append(true).create(true).mode(0o600).open(path)
 }
-
-const LOG_LIMIT_BYTES: u64 = 64 * 1024;

@@ -26,6 +26,11 @@ pub(crate) fn duration(then: Timestamp, now: Timestamp) -> String {
     }
 }
 
+/// As Go prints a time, and podman with it: `2026-11-21 14:46:13.25 +0000 UTC`.
+pub(crate) fn go_time(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%d %H:%M:%S%.f +0000 UTC").to_string()
+}
+
 /// Bytes in powers of 1000: `1.99 MB`, with four digits at most.
 pub(crate) fn si_size(bytes: u64) -> String {
     const UNITS: [&str; 7] = ["B", "kB", "MB", "GB", "TB", "PB", "EB"];
@@ -93,6 +98,13 @@ mod tests {
         ] {
             assert_eq!(after(seconds), words);
         }
+    }
+
+    #[test]
+    fn a_time_is_printed_as_go_prints_it() {
+        let time = |nanoseconds| Timestamp::new(1_795_272_373, nanoseconds).unwrap();
+        assert_eq!(go_time(time(0)), "2026-11-21 14:46:13 +0000 UTC");
+        assert_eq!(go_time(time(250_000_000)), "2026-11-21 14:46:13.25 +0000 UTC");
     }
 
     #[test]

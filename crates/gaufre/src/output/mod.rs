@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 pub(crate) use diagnostics::Diagnostics;
-pub(crate) use human::{ago, duration, short_digest, si_size};
+pub(crate) use human::{ago, duration, go_time, short_digest, si_size};
 pub(crate) use plain::in_one_line;
 pub(crate) use table::Table;
 pub(crate) use template::Template;

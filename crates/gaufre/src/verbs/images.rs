@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::args::{Filter as _, fits_all};
 use crate::cli::Global;
 use crate::failure::Result;
-use crate::output::{self, Format, Table, ago, short_digest, si_size};
+use crate::output::{self, Format, Table, ago, go_time, short_digest, si_size};
 use filter::Filter;
 
 /// List images
@@ -102,11 +102,6 @@ fn id(image: &ImageSummary, whole: bool) -> String {
         true => format!("sha256:{}", image.id),
         false => short_digest(&image.id).to_owned(),
     }
-}
-
-/// As Go prints a time, and podman with it.
-fn go_time(time: Timestamp) -> String {
-    time.strftime("%Y-%m-%d %H:%M:%S%.f +0000 UTC").to_string()
 }
 
 fn created(image: &ImageSummary) -> Option<Timestamp> {

@@ -1,6 +1,7 @@
 //! `gaufre ps`.
 
 mod filter;
+mod ports;
 
 use gaufre_engine::{SandboxState, SandboxSummary};
 use jiff::Timestamp;
@@ -9,8 +10,9 @@ use serde_json::{Value, json};
 use crate::args::fits_all;
 use crate::cli::Global;
 use crate::failure::Result;
-use crate::output::{self, Format, Table, ago, duration, short_digest};
+use crate::output::{self, Format, Table, ago, duration, go_time, short_digest};
 use filter::Filter;
+use ports::PortRange;
 
 /// List containers, the running ones unless told otherwise
 #[derive(Debug, clap::Args)]
@@ -126,7 +128,7 @@ fn capitalised(word: &str) -> String {
 }
 
 fn ports(sandbox: &SandboxSummary) -> String {
-    let ports: Vec<String> = sandbox.ports.iter().map(ToString::to_string).collect();
+    let ports: Vec<String> = PortRange::of(&sandbox.ports).iter().map(ToString::to_string).collect();
     ports.join(", ")
 }
 
@@ -138,8 +140,8 @@ fn fields(sandbox: &SandboxSummary, id: &str, whole: bool, now: Timestamp) -> Va
         let shown = [
             ("ID", id.to_owned()),
             ("Command", command(sandbox, whole)),
-            ("CreatedAt", sandbox.created_at.to_string()),
-            ("Created", sandbox.created_at.to_string()),
+            ("CreatedAt", go_time(sandbox.created_at)),
+            ("Created", go_time(sandbox.created_at)),
             ("CreatedHuman", ago(sandbox.created_at, now)),
             ("RunningFor", ago(sandbox.created_at, now)),
             ("Names", sandbox.name.clone()),
@@ -158,19 +160,7 @@ fn podman_json(sandbox: &SandboxSummary, now: Timestamp) -> Value {
     // Go's zero time, which stands for never.
     const NEVER: i64 = -62_135_596_800;
     let seconds = |time: Option<Timestamp>| time.map_or(NEVER, Timestamp::as_second);
-    let ports: Vec<Value> = sandbox
-        .ports
-        .iter()
-        .map(|port| {
-            json!({
-                "host_ip": port.host_ip.map(|ip| ip.to_string()).unwrap_or_default(),
-                "container_port": port.container_port,
-                "host_port": port.host_port,
-                "range": 1,
-                "protocol": port.protocol.to_string(),
-            })
-        })
-        .collect();
+    let ports: Vec<Value> = PortRange::of(&sandbox.ports).iter().map(PortRange::podman_json).collect();
     json!({
         "AutoRemove": sandbox.remove_on_exit,
         "Command": sandbox.command,

@@ -9,7 +9,7 @@ use crate::world::GAUFRE;
 
 /// What is left of the demo of this PID, once its keeper has had the time to end.
 fn leftovers(pid: u32) -> Vec<String> {
-    let deadline = Instant::now() + Duration::from_secs(5);
+    let deadline = Instant::now() + Duration::from_secs(60);
     loop {
         let left = leftovers_now(pid);
         if left.is_empty() || Instant::now() > deadline {

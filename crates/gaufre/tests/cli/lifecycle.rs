@@ -106,3 +106,32 @@ fn the_end_of_the_input_is_no_consent() {
     assert_eq!(world.said(&["volume", "ls", "-q"]), "data");
     assert_ne!(world.said(&["images", "-q"]), "");
 }
+
+#[test]
+fn where_there_is_nothing_to_remove_nothing_is_asked() {
+    let world = World::new();
+    assert_eq!(world.said(&["system", "prune", "--volumes"]), "Total reclaimed space: 0 B");
+    assert_eq!(world.said(&["volume", "prune"]), "");
+    world.said(&["volume", "create", "data"]);
+    assert_eq!(world.said(&["volume", "prune", "--filter", "name=other"]), "");
+    assert_eq!(world.said(&["system", "prune"]), "Total reclaimed space: 0 B");
+    for (flag, what) in [("--all", "an image"), ("--volumes", "a volume")] {
+        assert_eq!(world.failed(&["system", "prune", flag]).0, 125, "{what}");
+    }
+    world.said(&["create", "--network", "none", &world.image]);
+    assert_eq!(world.failed(&["system", "prune"]).0, 125, "a container");
+}
+
+#[test]
+fn ps_shows_ports_and_times_as_podman_does() {
+    let world = World::new();
+    world.said(&["create", "-p", "8000-8002:8000-8002", "-p", "53:53/udp", &world.image]);
+    let said = world.said(&["ps", "-a", "--format", "{{.Ports}}|{{.CreatedAt}}"]);
+    let (ports, created) = said.split_once('|').unwrap();
+    assert_eq!(ports, "0.0.0.0:8000-8002->8000-8002/tcp, 0.0.0.0:53->53/udp");
+    let shape: String = created.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
+    assert!(shape.starts_with("0000-00-00 00:00:00") && shape.ends_with(" +0000 UTC"), "{created}");
+    let listed: serde_json::Value =
+        serde_json::from_str(&world.said(&["ps", "-a", "--format", "json"])).unwrap();
+    assert_eq!((&listed[0]["Ports"][0]["range"], &listed[0]["Ports"][1]["range"]), (&3.into(), &1.into()));
+}

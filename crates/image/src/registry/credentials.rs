@@ -187,7 +187,6 @@ fn answer_until(end: Instant, child: &mut Child) -> std::io::Result<(bool, Vec<u
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
     use std::time::Duration;
 
     use super::{Credentials, CredentialsError, ask_helper, converse};
@@ -212,8 +211,13 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let helper = directory.path().join("helper");
         for script in ["#!/bin/sh\nexec sleep 1000\n", "#!/bin/sh\nexec >&-\nexec sleep 1000\n"] {
-            std::fs::write(&helper, script).unwrap();
-            std::fs::set_permissions(&helper, std::fs::Permissions::from_mode(0o755)).unwrap();
+            // By another process: a file that is open for writing cannot be executed, and what another test starts
+            // meanwhile would have our descriptor for a moment (execve(2), ETXTBSY).
+            let written = directory.path().join("script");
+            std::fs::write(&written, script).unwrap();
+            let installed =
+                std::process::Command::new("install").arg("-m755").arg(&written).arg(&helper).status();
+            assert!(installed.unwrap().success());
             let error = converse(helper.to_str().unwrap(), "r", Duration::from_millis(50)).unwrap_err();
             assert_eq!(error.kind(), std::io::ErrorKind::TimedOut);
         }

@@ -63,7 +63,7 @@ impl DebianRegistry {
     }
 
     fn wait(&self) {
-        let patience = Instant::now() + Duration::from_secs(20);
+        let patience = Instant::now() + Duration::from_secs(120);
         while TcpStream::connect(&self.address).is_err() {
             assert!(Instant::now() < patience, "docker-registry did not start on {}", self.address);
             std::thread::sleep(Duration::from_millis(20));

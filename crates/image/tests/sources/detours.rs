@@ -1,7 +1,6 @@
 //! Redirects, proxies and credential helpers: the ways on which requests and passwords leave the straight path.
 
 use std::io::{Read, Write};
-use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 use gaufre_image::{Compression, Credentials, Reference, Registry, RegistryOptions, RetryPolicy};
@@ -190,8 +189,12 @@ fn a_credential_helper_is_asked() {
         "#!/bin/sh\n[ \"$1\" = get ] && [ \"$(cat)\" = {} ] && echo '{{\"Username\":\"user\",\"Secret\":\"secret\"}}'\n",
         server.address
     );
-    std::fs::write(&helper, script).unwrap();
-    std::fs::set_permissions(&helper, std::fs::Permissions::from_mode(0o755)).unwrap();
+    // By another process: a file that is open for writing cannot be executed, and what another test starts meanwhile
+    // would have our descriptor for a moment (execve(2), ETXTBSY).
+    let written = directory.path().join("script");
+    std::fs::write(&written, script).unwrap();
+    let installed = std::process::Command::new("install").arg("-m755").arg(&written).arg(&helper).status();
+    assert!(installed.unwrap().success());
     let file = directory.path().join("auth.json");
     let text = format!(r#"{{"credHelpers":{{"{}":"test"}}}}"#, server.address);
     std::fs::write(&file, text).unwrap();

@@ -10,16 +10,16 @@ pub const ORIGIN: &str = "trusted.overlay.origin";
 /// Name and value.
 pub type Xattr = (Vec<u8>, Vec<u8>);
 
-/// The attributes that an image may set.
+/// Those that an image may set.
+pub fn allowed(xattrs: Vec<Xattr>) -> Vec<Xattr> {
+    xattrs.into_iter().filter(|(name, _)| is_image_xattr(name)).collect()
+}
+
+/// Whether an image may set this extended attribute.
 ///
 /// `trusted.*` steers the kernel's overlayfs and would let an image reach into other layers; so would
 /// `user.overlay.*` in mounts without root. Of `security.*` only file capabilities mean the same on every host.
-pub fn allowed(xattrs: Vec<Xattr>) -> Vec<Xattr> {
-    xattrs.into_iter().filter(|(name, _)| is_allowed(name)).collect()
-}
-
-/// Whether an image may set the attribute `name`.
-pub fn is_allowed(name: &[u8]) -> bool {
+pub fn is_image_xattr(name: &[u8]) -> bool {
     (name.starts_with(b"user.") && !name.starts_with(b"user.overlay."))
         || name == b"security.capability"
         || name.starts_with(b"system.posix_acl_")

@@ -11,7 +11,7 @@ mod limits;
 mod name;
 mod tar;
 
-pub use attributes::{OPAQUE, ORIGIN, Xattr, allowed, is_allowed};
+pub use attributes::{OPAQUE, ORIGIN, Xattr, allowed, is_image_xattr};
 pub use bounded::Bounded;
 pub use budget::DirectoryBudget;
 pub use error::LayerError;

@@ -128,8 +128,8 @@ pub(crate) fn serve_udp(namespace: &File, port: u16) {
 /// What a server says to the calling thread's namespace, or none if it cannot be reached.
 pub(crate) fn ask_tcp(address: Ipv4Addr, port: u16) -> Option<String> {
     let address = SocketAddr::V4(SocketAddrV4::new(address, port));
-    let mut stream = TcpStream::connect_timeout(&address, Duration::from_millis(1500)).ok()?;
-    stream.set_read_timeout(Some(Duration::from_secs(3))).unwrap();
+    let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(4)).ok()?;
+    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).ok()?;
     Some(answer)
@@ -141,7 +141,7 @@ pub(crate) fn ask_udp(address: Ipv4Addr, port: u16) -> Option<String> {
 }
 
 pub(crate) fn ask_udp_from(socket: &UdpSocket, address: Ipv4Addr, port: u16) -> Option<String> {
-    socket.set_read_timeout(Some(Duration::from_millis(1500))).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(4))).unwrap();
     socket.connect((address, port)).unwrap();
     socket.send(b"who am I?").ok()?;
     let mut buffer = [0; 64];

@@ -41,9 +41,15 @@ pub(super) fn swap_alone(memory: &LinuxMemory) -> Result<Option<i64>, CgroupErro
     }
 }
 
-/// A limit on processes, where everything from zero down means none.
-pub(super) fn limit_or_max(limit: i64) -> String {
-    if limit > 0 { limit.to_string() } else { "max".to_owned() }
+/// A limit on processes; below zero: none. 0 is a limit since version 1.3 of the specification, as in the kernel, where it
+/// lets no process make another: so does 1, which lets the first one in, and is all that systemd can have.
+pub(super) fn process_limit(limit: i64) -> Option<u64> {
+    u64::try_from(limit).ok().map(|limit| limit.max(1))
+}
+
+/// The same as the kernel's files have it.
+pub(super) fn process_limit_or_max(limit: i64) -> String {
+    process_limit(limit).map_or("max".to_owned(), |limit| limit.to_string())
 }
 
 /// Bytes; below zero: no limit.

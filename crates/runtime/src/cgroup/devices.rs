@@ -22,13 +22,31 @@ pub(super) fn effective(rules: &[LinuxDeviceCgroup]) -> Vec<LinuxDeviceCgroup> {
     if everything {
         return rules.to_vec();
     }
-    let mut rules = rules.to_vec();
+    let mut rules: Vec<_> = rules.iter().flat_map(by_type).collect();
     for extra in always_allowed() {
         if !rules.contains(&extra) {
             rules.push(extra);
         }
     }
     rules
+}
+
+/// A rule about all types that is not about all devices of them, or not about all that can be done, is one for each type:
+/// the kernel's `a` means every device and everything.
+fn by_type(rule: &LinuxDeviceCgroup) -> Vec<LinuxDeviceCgroup> {
+    use LinuxDeviceType::{A, B, C};
+    let any = |number: Option<i64>| number.is_none_or(|number| number < 0);
+    let access = rule.access().as_deref().unwrap_or_default();
+    let whole = access.is_empty() || ["r", "w", "m"].iter().all(|letter| access.contains(letter));
+    if !matches!(rule.typ(), None | Some(A)) || (any(rule.major()) && any(rule.minor()) && whole) {
+        return vec![rule.clone()];
+    }
+    let of = |kind| {
+        let mut one = rule.clone();
+        one.set_typ(Some(kind));
+        one
+    };
+    vec![of(B), of(C)]
 }
 
 fn always_allowed() -> impl Iterator<Item = LinuxDeviceCgroup> {
@@ -68,12 +86,17 @@ pub(super) fn v1_value(rule: &LinuxDeviceCgroup) -> Result<String, CgroupError> 
     if is_all(rule) {
         return Ok("a".to_owned());
     }
-    let kind = match rule.typ() {
-        Some(LinuxDeviceType::B) => "b",
-        Some(LinuxDeviceType::C | LinuxDeviceType::U) => "c",
-        _ => return Err(unsupported("devices", "a rule can be about types a, b and c only")),
-    };
+    let kind = if is_block(rule)? { "b" } else { "c" };
     Ok(format!("{kind} {}:{} {}", part(rule.major())?, part(rule.minor())?, access(rule)?))
+}
+
+/// Whether the rule, which is not about every device, is about block devices rather than character devices.
+pub(super) fn is_block(rule: &LinuxDeviceCgroup) -> Result<bool, CgroupError> {
+    match rule.typ() {
+        Some(LinuxDeviceType::B) => Ok(true),
+        Some(LinuxDeviceType::C | LinuxDeviceType::U) => Ok(false),
+        _ => Err(unsupported("devices", "a rule can be about types a, b and c only")),
+    }
 }
 
 /// A major or minor number; None and negative mean any.
@@ -109,6 +132,18 @@ mod tests {
     fn rules_read_as_the_kernel_writes_them() {
         let values: Vec<_> = default_rules().iter().map(|rule| v1_value(rule).unwrap()).collect();
         assert_eq!(values[..4], ["a", "c *:* m", "b *:* m", "c 1:3 rwm"]);
+    }
+
+    #[test]
+    fn a_rule_about_all_types_is_no_wider_than_it_says() {
+        let narrow = [
+            rule(true, LinuxDeviceType::A, None, None, "r"),
+            rule(true, LinuxDeviceType::A, Some(5), None, "rwm"),
+        ];
+        let values: Vec<_> = effective(&narrow).iter().map(|rule| v1_value(rule).unwrap()).collect();
+        assert_eq!(values[..4], ["b *:* r", "c *:* r", "b 5:* rwm", "c 5:* rwm"]);
+        let denied = effective(&[rule(false, LinuxDeviceType::A, Some(-1), None, "mwr")]);
+        assert_eq!(v1_value(&denied[0]).unwrap(), "a");
     }
 
     #[test]

@@ -21,16 +21,19 @@ impl Files {
 
     /// Writes a value in one write(2), as control files want it, creating nothing.
     pub(super) fn write(&self, file: &str, value: &str) -> io::Result<()> {
-        let flags = OFlags::WRONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-        let file = openat(&self.dir, file, flags, Mode::empty())?;
+        let file = self.descriptor(file, OFlags::WRONLY)?;
         let written = rustix::io::retry_on_intr(|| rustix::io::write(&file, value.as_bytes()))?;
         if written == value.len() { Ok(()) } else { Err(io::ErrorKind::WriteZero.into()) }
     }
 
+    /// The file, open.
+    pub(super) fn descriptor(&self, file: &str, flags: OFlags) -> io::Result<OwnedFd> {
+        Ok(openat(&self.dir, file, flags | OFlags::CLOEXEC | OFlags::NOFOLLOW, Mode::empty())?)
+    }
+
     /// The file's content.
     pub(super) fn text(&self, file: &str) -> io::Result<String> {
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-        let mut file = std::fs::File::from(openat(&self.dir, file, flags, Mode::empty())?);
+        let mut file = std::fs::File::from(self.descriptor(file, OFlags::RDONLY)?);
         let mut text = String::new();
         file.read_to_string(&mut text)?;
         Ok(text)

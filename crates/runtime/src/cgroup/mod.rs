@@ -13,6 +13,7 @@ mod files;
 mod freezer;
 mod layout;
 mod manager;
+mod oom;
 mod remove;
 mod setting;
 mod stats;
@@ -35,6 +36,7 @@ pub use devices::default_rules as default_device_rules;
 pub use error::CgroupError;
 pub use layout::Layout;
 pub use manager::CgroupManager;
+pub use oom::OomWatch;
 pub use stats::{
     BlockIo, BlockIoEntry, Cpu, CpuSet, CpuUsage, HugePages, Memory, MemoryEntry, MemoryEvents, Pids,
     Pressure, PressureLine, Stats, Throttling,
@@ -105,14 +107,38 @@ impl Cgroup {
     /// # Errors
     /// A directory that cannot be made, or a limit that cannot be applied: the error names the field.
     pub fn create(&self, resources: Option<&LinuxResources>) -> Result<(), CgroupError> {
+        self.make(resources, |group, resources| group.apply(resources, false))
+    }
+
+    /// As [`Cgroup::create`], but for the program of the device rules on v2: the kernel takes as long to verify it as to
+    /// make all of a sandbox's mounts, and nothing needs it before the workload is there.
+    pub(crate) fn create_before_devices(
+        &self,
+        resources: Option<&LinuxResources>,
+    ) -> Result<(), CgroupError> {
+        self.make(resources, |group, resources| group.apply_limits(resources, false))
+    }
+
+    /// What [`Cgroup::create_before_devices`] leaves to be done. A scope is complete when its process was admitted.
+    pub(crate) fn control_devices(&self, resources: Option<&LinuxResources>) -> Result<(), CgroupError> {
+        match resources {
+            Some(resources) if self.scope.is_none() => self.apply_devices(resources, false),
+            _ => Ok(()),
+        }
+    }
+
+    fn make(
+        &self,
+        resources: Option<&LinuxResources>,
+        apply: fn(&Self, &LinuxResources) -> Result<(), CgroupError>,
+    ) -> Result<(), CgroupError> {
         if self.scope.is_some() {
             // It is made around its first process. What is wrong with the limits shows now.
             return resources.map_or(Ok(()), |resources| v2::settings(resources).map(drop));
         }
-        let made = self.make_dirs(resources).and_then(|()| match resources {
-            Some(resources) => self.apply(resources, false),
-            None => Ok(()),
-        });
+        let made = self
+            .make_dirs(resources)
+            .and_then(|()| resources.map_or(Ok(()), |resources| apply(self, resources)));
         if made.is_err() {
             // The first failure is the one to report; an empty group left over is found by the next delete.
             let _ = self.delete();
@@ -149,7 +175,7 @@ impl Cgroup {
     /// Changes the limits of an existing group: what `resources` does not name stays as it is.
     ///
     /// # Errors
-    /// As for [`Cgroup::create`]. What was applied before the failure stays.
+    /// As for [`Cgroup::create`]. What was applied before the failure is taken back, where it was one value in one file.
     pub fn update(&self, resources: &LinuxResources) -> Result<(), CgroupError> {
         if let (Some(scope), Some(dir)) = (&self.scope, &self.unified) {
             if let Some(memory) = resources.memory() {
@@ -174,8 +200,13 @@ impl Cgroup {
         v2.or(v1)
     }
 
-    /// With `replace` the device rules take the place of earlier ones.
+    /// With `replace` they take the place of earlier ones.
     fn apply(&self, resources: &LinuxResources, replace: bool) -> Result<(), CgroupError> {
+        self.apply_limits(resources, replace)?;
+        self.apply_devices(resources, replace)
+    }
+
+    fn apply_limits(&self, resources: &LinuxResources, replace: bool) -> Result<(), CgroupError> {
         let mut settings = if self.is_v2() { v2::settings(resources)? } else { v1::settings(resources)? };
         if self.dirs().next().is_none() {
             // Without a group there is no control of devices, nor need for it: who has none may make no device nodes.
@@ -184,7 +215,11 @@ impl Cgroup {
         if let (true, Some(dir), Some(memory)) = (self.is_v2(), &self.unified, resources.memory()) {
             v2::check_usage(dir, memory)?;
         }
-        setting::write_all(self, &settings)?;
+        setting::write_all(self, &settings, replace)
+    }
+
+    /// The device rules on v2; v1 has them among the limits.
+    fn apply_devices(&self, resources: &LinuxResources, replace: bool) -> Result<(), CgroupError> {
         if let (true, Some(dir), Some(rules)) = (self.is_v2(), &self.unified, resources.devices()) {
             ebpf::attach(dir, rules, replace)?;
         }

@@ -104,7 +104,39 @@ impl Setting {
 /// Writes all settings, in their order. One that the kernel finds invalid is tried again when all others are written:
 /// a memory limit may not pass the one of memory and swap, a quota not the burst, a period not the quota, so that
 /// which has to come first depends on what was there before.
-pub(super) fn write_all(cgroup: &Cgroup, settings: &[Setting]) -> Result<(), CgroupError> {
+///
+/// With `restore` a failure leaves everything as it was, as far as one value can be written back.
+pub(super) fn write_all(cgroup: &Cgroup, settings: &[Setting], restore: bool) -> Result<(), CgroupError> {
+    let before = if restore { Before::read(cgroup, settings) } else { Before::default() };
+    write_each(cgroup, settings).inspect_err(|_| before.write_back())
+}
+
+/// What files of a group held: one line each, or they are not known.
+#[derive(Debug, Default)]
+struct Before(Vec<(Files, String, String)>);
+
+impl Before {
+    fn read(cgroup: &Cgroup, settings: &[Setting]) -> Self {
+        let read = |setting: &Setting| {
+            let files = Files::open(cgroup.controller_dir(&setting.controller)?).ok()?;
+            let text = files.text(&setting.file).ok()?;
+            let value = text.strip_suffix('\n').unwrap_or(&text);
+            let is_plain = !value.is_empty() && !value.contains('\n');
+            is_plain.then(|| (files, setting.file.clone(), value.to_owned()))
+        };
+        Self(settings.iter().filter_map(read).collect())
+    }
+
+    /// In the order of before and the other way round: of two values that bound each other either may have to be first.
+    fn write_back(&self) {
+        for (files, file, value) in self.0.iter().chain(self.0.iter().rev()) {
+            // The failure that led here is the one to report.
+            let _ = files.write(file, value);
+        }
+    }
+}
+
+fn write_each(cgroup: &Cgroup, settings: &[Setting]) -> Result<(), CgroupError> {
     let mut opened: BTreeMap<&Path, Files> = BTreeMap::new();
     let mut again = Vec::new();
     for setting in settings {

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use oci_spec::runtime::{LinuxBlockIo, LinuxCpu, LinuxMemory, LinuxNetwork, LinuxResources};
 
-use super::convert::{limit_or_max, page_size, rdma_settings, refuse_block_io, refuse_memory};
+use super::convert::{page_size, process_limit_or_max, rdma_settings, refuse_block_io, refuse_memory};
 use super::files::Files;
 use super::setting::{Setting, unsupported};
 use super::{CgroupError, devices};
@@ -60,7 +60,7 @@ pub(super) fn settings(resources: &LinuxResources) -> Result<Vec<Setting>, Cgrou
         cpu_settings(cpu, &mut settings);
     }
     if let Some(pids) = resources.pids() {
-        settings.push(Setting::new("pids", "pids.max", limit_or_max(pids.limit()), "pids.limit"));
+        settings.push(Setting::new("pids", "pids.max", process_limit_or_max(pids.limit()), "pids.limit"));
     }
     if let Some(block_io) = resources.block_io() {
         block_io_settings(block_io, &mut settings)?;

@@ -8,7 +8,7 @@ use oci_spec::runtime::{LinuxBlockIo, LinuxCpu, LinuxMemory, LinuxResources};
 
 use super::CgroupError;
 use super::convert::{
-    bytes_or_max, io_weight, limit_or_max, page_size, rdma_settings, refuse_block_io, refuse_memory,
+    bytes_or_max, io_weight, page_size, process_limit_or_max, rdma_settings, refuse_block_io, refuse_memory,
     swap_alone, weight_of_shares,
 };
 use super::files::Files;
@@ -102,7 +102,7 @@ pub(super) fn settings(resources: &LinuxResources) -> Result<Vec<Setting>, Cgrou
         cpu_settings(cpu, &mut settings)?;
     }
     if let Some(pids) = resources.pids() {
-        settings.push(Setting::new("pids", "pids.max", limit_or_max(pids.limit()), "pids.limit"));
+        settings.push(Setting::new("pids", "pids.max", process_limit_or_max(pids.limit()), "pids.limit"));
     }
     if let Some(block_io) = resources.block_io() {
         block_io_settings(block_io, &mut settings)?;

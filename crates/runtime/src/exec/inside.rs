@@ -15,10 +15,12 @@ use rustix::thread::ThreadNameSpaceType;
 
 use crate::birth::{Fork, hand_over};
 use crate::cgroup::Entrance;
+use crate::hidden::{Hidden, hide_from_others};
 use crate::namespaces::{BornInto, Target, move_into_process};
 use crate::process::plan::ProcessPlan;
 use crate::process::stdio::{Kept, Stdio};
 use crate::process::{become_workload, console};
+use crate::seccomp::Listener;
 use crate::step::{Step, StepError};
 use crate::sys::clone::{Side, fork_into, fork_sibling};
 use crate::sys::fds::close_from_but;
@@ -38,8 +40,9 @@ pub(super) struct Inside<'a> {
     pub(super) preserved: &'a [BorrowedFd<'a>],
 }
 
-/// All namespaces but the PID namespace, into which the process is born; the user and the time namespace only if they
-/// are others, since setns(2) refuses the own user namespace, and kernels without time namespaces their name.
+/// All namespaces; the user and the time namespace only if they are others, since setns(2) refuses the own user
+/// namespace, and kernels without time namespaces their name. From another user namespace only others at all: there the
+/// host's, which the sandbox may share, are not to be joined.
 pub(super) fn namespaces_of(pid: Pid) -> Result<ThreadNameSpaceType, StepError> {
     let differs = |kind: &str| -> Result<bool, StepError> {
         let ns =
@@ -56,22 +59,29 @@ pub(super) fn namespaces_of(pid: Pid) -> Result<ThreadNameSpaceType, StepError> 
         | ThreadNameSpaceType::NETWORK
         | ThreadNameSpaceType::INTER_PROCESS_COMMUNICATION
         | ThreadNameSpaceType::HOST_NAME_AND_NIS_DOMAIN_NAME
-        | ThreadNameSpaceType::CONTROL_GROUP;
+        | ThreadNameSpaceType::CONTROL_GROUP
+        | ThreadNameSpaceType::PROCESS_ID;
     kinds.set(ThreadNameSpaceType::USER, differs("user")?);
     kinds.set(ThreadNameSpaceType::TIME, differs("time")?);
+    if kinds.contains(ThreadNameSpaceType::USER) {
+        for (kind, name) in [
+            (ThreadNameSpaceType::MOUNT, "mnt"),
+            (ThreadNameSpaceType::NETWORK, "net"),
+            (ThreadNameSpaceType::INTER_PROCESS_COMMUNICATION, "ipc"),
+            (ThreadNameSpaceType::HOST_NAME_AND_NIS_DOMAIN_NAME, "uts"),
+            (ThreadNameSpaceType::CONTROL_GROUP, "cgroup"),
+            (ThreadNameSpaceType::PROCESS_ID, "pid"),
+        ] {
+            kinds.set(kind, differs(name)?);
+        }
+    }
     Ok(kinds)
 }
 
 /// The sandbox's root, where its processes were put into it by chroot(2): in a mount namespace that it shares, with
 /// others or the host.
 pub(super) fn root_of(spec: &Spec, pid: Pid) -> Result<Option<OwnedFd>, StepError> {
-    let own = spec
-        .linux()
-        .iter()
-        .filter_map(|linux| linux.namespaces().as_ref())
-        .flatten()
-        .any(|namespace| namespace.typ() == LinuxNamespaceType::Mount && namespace.path().is_none());
-    if own {
+    if has_own(spec, LinuxNamespaceType::Mount) {
         return Ok(None);
     }
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
@@ -79,13 +89,20 @@ pub(super) fn root_of(spec: &Spec, pid: Pid) -> Result<Option<OwnedFd>, StepErro
     root.map(Some).step(|| format!("could not open the root of the sandbox's process {pid}"))
 }
 
-/// Whether a process of the sandbox may trace any other: with CAP_SYS_PTRACE, and no user namespace that it is limited
-/// to, not even a process that is not dumpable is hidden from it.
+/// Whether the sandbox has a namespace of this type that was made for it.
+fn has_own(spec: &Spec, kind: LinuxNamespaceType) -> bool {
+    let namespaces = spec.linux().iter().filter_map(|linux| linux.namespaces().as_ref()).flatten();
+    namespaces.into_iter().any(|namespace| namespace.typ() == kind && namespace.path().is_none())
+}
+
+/// Whether a process that sees those of the sandbox may trace any other: with CAP_SYS_PTRACE, and no user namespace that it
+/// is limited to, not even a process that is not dumpable is hidden from it. In a PID namespace that is not the sandbox's
+/// own, nobody knows who is there.
 pub(super) fn is_watched(spec: &Spec, kinds: ThreadNameSpaceType) -> bool {
     let bounding =
         spec.process().as_ref().and_then(|process| process.capabilities().as_ref()?.bounding().as_ref());
-    !kinds.contains(ThreadNameSpaceType::USER)
-        && bounding.is_some_and(|set| set.contains(&Capability::SysPtrace))
+    let traces = bounding.is_some_and(|set| set.contains(&Capability::SysPtrace));
+    !kinds.contains(ThreadNameSpaceType::USER) && (traces || !has_own(spec, LinuxNamespaceType::Pid))
 }
 
 impl Inside<'_> {
@@ -96,12 +113,14 @@ impl Inside<'_> {
         // Back on the runtime's own CPUs when this returns there.
         let _restore = self.process.affinity.begin()?;
         let born_into = if self.watched { None } else { self.born_into()? };
+        // Processes of the sandbox see it at once.
+        let hidden = if born_into.is_some() { Hidden::begin()? } else { None };
         match (fork_into(0, group).step(what)?, born_into) {
             (Side::Parent { pid, pidfd }, Some(_)) => Ok(Fork::Born { pid, pidfd }),
             (Side::Parent { pidfd, .. }, None) => Ok(Fork::Middle { pidfd }),
             (Side::Child, Some(born_into)) => {
                 // Going back is for the runtime only.
-                std::mem::forget(born_into);
+                std::mem::forget((born_into, hidden));
                 self.go_on(theirs)
             }
             (Side::Child, None) => self.prepare_another(theirs),
@@ -123,7 +142,9 @@ impl Inside<'_> {
 
     /// In the new process: everything up to the execution.
     fn go_on(&self, channel: OwnedFd) -> ! {
-        let kept = match self.build(self.kinds, true) {
+        // It is born in the PID namespace already.
+        let kinds = self.kinds.difference(ThreadNameSpaceType::PROCESS_ID);
+        let kept = match self.build(kinds, true) {
             Ok((kept, master)) => match report(channel.as_fd(), master.as_ref()) {
                 Ok(()) => kept,
                 Err(error) => init::fail(None, &error),
@@ -141,7 +162,7 @@ impl Inside<'_> {
 
     /// In the process in the middle: all that needs privileges and descriptors; then the one is born that has neither.
     fn prepare_another(&self, channel: OwnedFd) -> ! {
-        let (mut kept, master) = match self.build(self.kinds | ThreadNameSpaceType::PROCESS_ID, false) {
+        let (mut kept, master) = match self.build(self.kinds, false) {
             Ok(built) => built,
             Err(error) => init::fail(Some(channel.as_fd()), &error),
         };
@@ -184,7 +205,8 @@ impl Inside<'_> {
         drop(master);
         match gate::StartGate::Channel(channel).wait() {
             Ok(channel) => {
-                let error = become_workload::execute_in_place(self.process, rules, None);
+                let listener = self.process.listener.as_ref().map(|_| Listener::Runtime);
+                let error = become_workload::execute_in_place(self.process, rules, listener, channel.as_fd());
                 init::fail(Some(channel.as_fd()), &error)
             }
             Err(error) => init::fail(None, &error),
@@ -195,7 +217,7 @@ impl Inside<'_> {
         // While the file is still one's own: a hidden process's files in /proc belong to the host's root.
         become_workload::set_oom_score_adj(self.process, self.proc.as_fd())?;
         // Before it can be seen in the sandbox: nobody there may look into a process that still holds our descriptors.
-        init::hide_from_others()?;
+        hide_from_others()?;
         init::enter_cgroup(&self.entrance)?;
         self.process.affinity.end()?;
         move_into_process(self.pidfd, kinds).step(|| "could not join the sandbox's namespaces")?;

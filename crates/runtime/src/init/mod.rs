@@ -13,8 +13,10 @@ use rustix::io::Errno;
 
 use crate::cgroup::{Cgroup, Entrance};
 use crate::gate::{self, Message, StartGate, send_failed, send_ready};
+use crate::hidden::hide_from_others;
 use crate::hooks::{Hooks, Stage};
 use crate::namespaces::{IdMaps, NamespacePlan};
+use crate::net_devices::NetDevicePlan;
 use crate::process::plan::ProcessPlan;
 use crate::process::stdio::{Kept, Stdio};
 use crate::process::{become_workload, console};
@@ -51,6 +53,7 @@ pub(crate) struct InitPlan<'a> {
     pub(crate) null: Option<NullDevice>,
     pub(crate) proc: OwnedFd,
     pub(crate) sysctls: Vec<SysctlPlan>,
+    pub(crate) net_devices: Vec<NetDevicePlan>,
     pub(crate) hostname: Option<&'a str>,
     pub(crate) domainname: Option<&'a str>,
     pub(crate) process: ProcessPlan,
@@ -61,7 +64,9 @@ pub(crate) struct InitPlan<'a> {
 impl InitPlan<'_> {
     /// Whether the process has to wait, first of all, for what the runtime does for it.
     pub(crate) fn awaits_set_up(&self) -> bool {
-        self.entrance.awaits || self.namespaces.makes(LinuxNamespaceType::User)
+        self.entrance.awaits
+            || self.namespaces.makes(LinuxNamespaceType::User)
+            || !self.net_devices.is_empty()
     }
 }
 
@@ -124,16 +129,13 @@ fn build(
     }
     rustix::process::setsid().step(|| "could not start a session")?;
     name_host(&plan)?;
-    sysctl::apply(&plan.sysctls, plan.proc.as_fd())?;
     if !plan.namespaces.has(LinuxNamespaceType::User) {
         become_workload::set_oom_score_adj(&plan.process, plan.proc.as_fd())?;
     }
 
     let InitPlan { rootfs, mounts, devices, null, process, stdio, .. } = plan;
     let own_mounts = plan.namespaces.makes(LinuxNamespaceType::Mount);
-    if own_mounts {
-        pivot::leave_host()?;
-    }
+    let outer = if own_mounts { pivot::leave_host(plan.proc.as_fd())? } else { None };
     let root = pivot::attach_root(rootfs.tree(plan.root_propagation)?, plan.root_path.as_deref())?;
     if !own_mounts {
         pivot::keep_to_itself(&root)?;
@@ -158,6 +160,8 @@ fn build(
         gate::await_go(channel)?;
         run_hooks(plan.hooks, Stage::CreateContainer)?;
     }
+    // As late as runc: hooks may have made the network interfaces that the names are about.
+    sysctl::apply(&plan.sysctls, plan.proc.as_fd())?;
     masks::make_read_only(&root, plan.read_only)?;
     masks::mask(&root, plan.masked, null)?;
     sealed_later.iter().try_for_each(filesystem::seal)?;
@@ -165,13 +169,13 @@ fn build(
         masks::make_root_read_only(&root)?;
     }
     // A mount namespace that others use is not turned round.
-    if plan.no_pivot && own_mounts && plan.root_path.is_some() {
-        pivot::stack_over_host(&root)?;
+    if plan.no_pivot && own_mounts && (plan.root_path.is_some() || outer.is_some()) {
+        pivot::stack_over_host(&root, outer.as_ref())?;
     }
     if plan.no_pivot || !own_mounts {
         pivot::enter_by_chroot(&root)?;
     } else {
-        pivot::enter(&root)?;
+        pivot::enter(&root, outer.as_ref())?;
     }
     if let Some((kind, recursive)) = plan.root_propagation {
         pivot::set_propagation(&root, kind, recursive)?;
@@ -195,12 +199,6 @@ fn build(
     }
     send_ready(channel, master.as_ref().map(AsFd::as_fd)).step(|| "the runtime is gone")?;
     Ok((kept, process))
-}
-
-/// No process of the container may look into this one while it is still ours: ptrace(2), /proc/PID/{exe,fd,mem}.
-pub(crate) fn hide_from_others() -> Result<(), StepError> {
-    use rustix::process::{DumpableBehavior, set_dumpable_behavior};
-    set_dumpable_behavior(DumpableBehavior::NotDumpable).step(|| "could not hide from other processes")
 }
 
 /// Enters the v1 directories; the v2 one was entered at birth.

@@ -106,7 +106,12 @@ impl NamespacePlan {
 
     /// Whether a namespace of this type is joined by path, a PID namespace aside.
     pub(crate) fn joins(&self, kind: LinuxNamespaceType) -> bool {
-        self.joined.iter().any(|joined| joined.kind == kind)
+        self.joined(kind).is_some()
+    }
+
+    /// The namespace of this type that is joined by path, a PID namespace aside.
+    pub(crate) fn joined(&self, kind: LinuxNamespaceType) -> Option<BorrowedFd<'_>> {
+        self.joined.iter().find(|joined| joined.kind == kind).map(|joined| joined.fd.as_fd())
     }
 
     /// Whether a process in the middle has to join before the sandbox's own process is born. It owns what it makes
@@ -177,6 +182,18 @@ fn link_kind(kind: LinuxNamespaceType) -> LinkNameSpaceType {
         T::Network => LinkNameSpaceType::Network,
         T::Time => LinkNameSpaceType::Time,
     }
+}
+
+/// Does something in the network namespace `netns` and comes back.
+pub(crate) fn within_network<T>(netns: BorrowedFd<'_>, act: impl FnOnce() -> T) -> rustix::io::Result<T> {
+    use rustix::fs::{Mode, OFlags};
+    let own = rustix::fs::open("/proc/self/ns/net", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    let enter = |netns| move_into_link_name_space(netns, Some(LinkNameSpaceType::Network));
+    enter(netns)?;
+    let result = act();
+    // Who could enter can go home.
+    enter(own.as_fd())?;
+    Ok(result)
 }
 
 /// Enters namespaces of the process behind a pidfd, all or none: setns(2) on a pidfd, Linux 5.8.

@@ -9,6 +9,7 @@ use rustix::process::fchdir;
 
 use super::plan::ProcessPlan;
 use super::{rlimits, stdio};
+use crate::hidden::hide_from_others;
 use crate::rootfs::root::{Links, open_within};
 use crate::seccomp::Listener;
 use crate::step::{Step, StepError};
@@ -52,7 +53,8 @@ pub(crate) fn prepare(plan: &ProcessPlan, kept: &mut stdio::Kept) -> Result<(), 
         rustix::thread::set_no_new_privs(true).step(|| "could not set no_new_privs")?;
     }
     rustix::process::umask(Mode::from_raw_mode(plan.umask));
-    Ok(())
+    // Another user's process is as visible as fs.suid_dumpable says: proc_sys_fs(5).
+    hide_from_others()
 }
 
 /// The last steps, after the start: descriptors, signals, filter, program. Returns only on failure, with the
@@ -70,7 +72,7 @@ pub(crate) fn execute(
         Err(error) => return (None, error),
     };
     let error = match listener {
-        Ok(listener) => execute_in_place(plan, rules, listener),
+        Ok(listener) => execute_in_place(plan, rules, listener, channel.as_fd()),
         Err(error) => error,
     };
     (Some(channel), error)
@@ -81,12 +83,13 @@ pub(crate) fn execute_in_place(
     plan: &ProcessPlan,
     rules: Option<OwnedFd>,
     listener: Option<Listener>,
+    channel: BorrowedFd<'_>,
 ) -> StepError {
     sys::signals::reset();
     let restricted = rules.map_or(Ok(()), |rules| {
         sys::landlock::restrict_self(rules.as_fd()).step(|| "could not put the Landlock ruleset in force")
     });
-    match restricted.and_then(|()| install_filter(plan, listener)) {
+    match restricted.and_then(|()| install_filter(plan, listener, channel)) {
         Ok(()) => plan.program.execute(),
         Err(error) => error,
     }
@@ -141,10 +144,14 @@ fn filter_needs_admin(plan: &ProcessPlan) -> bool {
     plan.filter.is_some() && !plan.no_new_privileges
 }
 
-fn install_filter(plan: &ProcessPlan, listener: Option<Listener>) -> Result<(), StepError> {
+fn install_filter(
+    plan: &ProcessPlan,
+    listener: Option<Listener>,
+    channel: BorrowedFd<'_>,
+) -> Result<(), StepError> {
     let Some(filter) = &plan.filter else { return Ok(()) };
     match listener {
-        Some(listener) => listener.install(filter)?,
+        Some(listener) => listener.install(filter, channel)?,
         None => sys::seccomp::install(&filter.program, filter.flags)
             .step(|| "could not install the system call filter")?,
     }

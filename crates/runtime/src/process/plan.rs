@@ -13,7 +13,7 @@ use super::rlimits::{self, RlimitPlan};
 use super::scheduler::SchedulerPlan;
 use crate::labels::LabelPlan;
 use crate::landlock::LandlockPlan;
-use crate::seccomp::{Filter, Listener, SeccompError};
+use crate::seccomp::{Agent, Filter, Listener, SeccompError};
 use crate::step::StepError;
 
 /// Everything that a process becomes.
@@ -33,13 +33,13 @@ pub(crate) struct ProcessPlan {
     pub(crate) scheduler: Option<SchedulerPlan>,
     /// Only of a process that is executed in a sandbox.
     pub(crate) affinity: AffinityPlan,
-    /// Only of the sandbox's first process, as all that `linux` says and `process` does not.
+    /// Of every process of the sandbox: `linux` says it, not `process`.
     pub(crate) memory_policy: Option<MemoryPolicyPlan>,
     pub(crate) labels: LabelPlan,
     pub(crate) landlock: Option<LandlockPlan>,
     pub(crate) personality: Option<u32>,
     pub(crate) filter: Option<Filter>,
-    /// The connection to the agent, where the filter needs one.
+    /// Whom to give the filter's descriptor, where an agent needs it.
     pub(crate) listener: Option<Listener>,
     /// A session keyring of its own, rather than the caller's.
     pub(crate) new_keyring: bool,
@@ -104,6 +104,11 @@ impl ProcessPlan {
 }
 
 impl ProcessPlan {
+    /// The agent that answers calls of the filter, where it leaves any to one.
+    pub(crate) fn agent(&self) -> Option<&Agent> {
+        self.filter.as_ref()?.agent.as_ref()
+    }
+
     /// That of a configuration without `process`, which may be created and has nothing to execute: config.md, "Process".
     pub(crate) fn nothing() -> Result<Self, ProcessError> {
         tracing::warn!("process is not set: the container will end as soon as it is started");

@@ -68,6 +68,9 @@ fn from_spec(device: &LinuxDevice) -> Result<DevicePlan, StepError> {
     let number = if kind == FileType::Fifo {
         0
     } else {
+        if (device.major(), device.minor()) == (0, 0) {
+            return Err(bad("no number"));
+        }
         let part = |number: i64| u32::try_from(number).map_err(|_| bad("an impossible number"));
         rustix::fs::makedev(part(device.major())?, part(device.minor())?)
     };

@@ -32,9 +32,10 @@ pub(crate) fn mount(
 ) -> Result<Option<OwnedFd>, StepError> {
     let own = plan.open_own()?;
     if matches!(plan.source, MountSource::Remount) {
-        let target = root.open(&plan.destination, OFlags::PATH, Links::Within);
-        let target =
-            target.step(|| format!("there is no {} in the container", plan.destination.display()))?;
+        // Not where a link of the image leads: it would be another mount that is made writable.
+        let target = root.open(&plan.destination, OFlags::PATH, plan.links()).step(|| {
+            format!("{} in the container cannot be mounted otherwise", plan.destination.display())
+        })?;
         return remount(&target, &plan.destination, &plan.options).map(|()| None);
     }
     let mode = mode_below(root, &plan);

@@ -9,6 +9,7 @@ mod fallback;
 pub(crate) mod filesystem;
 pub(crate) mod masks;
 pub(crate) mod options;
+mod outer;
 pub(crate) mod pivot;
 pub(crate) mod plan;
 pub(crate) mod propagation;

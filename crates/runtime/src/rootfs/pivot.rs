@@ -1,18 +1,21 @@
 //! The root: attached in the sandbox's own mount namespace at first, entered by pivot_root(2) at last.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use rustix::mount::{MoveMountFlags, UnmountFlags};
 
+use super::outer::OuterRoot;
 use super::root::Root;
 use crate::step::{Step, StepError};
 use crate::sys::mount::{MountAttr, mount_setattr, mount_setattr_at};
 
-/// Cuts this mount namespace, a copy of the host's, off from the host.
-pub(crate) fn leave_host() -> Result<(), StepError> {
-    mount_setattr_at(c"/", true, &MountAttr::propagation(libc::MS_PRIVATE))
-        .step(|| "could not make the new mount namespace private")
+/// Cuts this mount namespace, a copy of the host's, off from the host. `proc` is the host's /proc.
+pub(crate) fn leave_host(proc: BorrowedFd<'_>) -> Result<Option<OuterRoot>, StepError> {
+    OuterRoot::visit(proc, || {
+        mount_setattr_at(c"/", true, &MountAttr::propagation(libc::MS_PRIVATE))
+            .step(|| "could not make the new mount namespace private")
+    })
 }
 
 /// Attaches the detached `rootfs` in this mount namespace, at `path` or else stacked over `/`: there, at least, a
@@ -33,7 +36,8 @@ pub(crate) fn keep_to_itself(root: &Root) -> Result<(), StepError> {
 }
 
 /// Makes `root` the root of this process and its mount namespace, and lets go of everything outside.
-pub(crate) fn enter(root: &Root) -> Result<(), StepError> {
+pub(crate) fn enter(root: &Root, outer: Option<&OuterRoot>) -> Result<(), StepError> {
+    outer.map_or(Ok(()), OuterRoot::enter)?;
     rustix::process::fchdir(root).step(|| "could not enter the root file system")?;
     // Old and new on the same directory: pivot_root(2), under "pivot_root(".", ".")".
     rustix::process::pivot_root(".", ".").step(|| "could not make the root file system the root")?;
@@ -42,7 +46,8 @@ pub(crate) fn enter(root: &Root) -> Result<(), StepError> {
 }
 
 /// Moves the root file system from where it is attached to over `/`: whoever enters the mount namespace later is put there.
-pub(crate) fn stack_over_host(root: &Root) -> Result<(), StepError> {
+pub(crate) fn stack_over_host(root: &Root, outer: Option<&OuterRoot>) -> Result<(), StepError> {
+    outer.map_or(Ok(()), OuterRoot::enter)?;
     let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
     rustix::mount::move_mount(root, "", rustix::fs::CWD, "/", flags)
         .step(|| "could not move the root file system over the host's root")

@@ -118,8 +118,8 @@ impl MountPlan {
             MountSource::FileSystem { kind, .. } => {
                 matches!(kind.as_str(), "proc" | "sysfs" | "mqueue" | "devpts")
             }
-            MountSource::Cgroups => true,
-            MountSource::Bind(_) | MountSource::BindLater(_) | MountSource::Remount => false,
+            MountSource::Cgroups | MountSource::Remount => true,
+            MountSource::Bind(_) | MountSource::BindLater(_) => false,
         };
         let special = ["/proc", "/sys", "/dev"].iter().any(|path| self.destination == Path::new(path));
         if kernel_fs || special { Links::Refused } else { Links::Within }

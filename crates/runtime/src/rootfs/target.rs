@@ -29,6 +29,26 @@ const REPLACEABLE: [&str; 10] = [
     "proc/uptime",
 ];
 
+/// File systems whose contents are the kernel's.
+const KERNEL_KINDS: [&str; 16] = [
+    "binfmt_misc",
+    "bpf",
+    "cgroup",
+    "cgroup2",
+    "configfs",
+    "debugfs",
+    "devpts",
+    "efivarfs",
+    "fusectl",
+    "mqueue",
+    "proc",
+    "pstore",
+    "securityfs",
+    "selinuxfs",
+    "sysfs",
+    "tracefs",
+];
+
 /// Refuses the root itself as a target: everything mounted so far would be hidden.
 pub(crate) fn refuse_root(root: &Root, target: &OwnedFd, destination: &Path) -> Result<(), StepError> {
     let what = || format!("{} in the container cannot be used", destination.display());
@@ -47,16 +67,17 @@ pub(crate) fn refuse_root(root: &Root, target: &OwnedFd, destination: &Path) -> 
     Ok(())
 }
 
-/// Refuses to cover a part of procfs or sysfs, on which the sandbox's protection is built, by a bind or a tmpfs.
+/// Refuses to cover a part of procfs or sysfs, on which the sandbox's protection is built, by a bind or a new file system
+/// with contents of anybody's choice.
 ///
-/// The container's own file systems there are no concern of this, nor are the few files of /proc that may be replaced,
+/// The kernel's own file systems there are no concern of this, nor are the few files of /proc that may be replaced,
 /// the cgroup directory, and file systems of the host's kernel shown at a place in /proc or /sys that the configuration
 /// itself, not a link of the image, names.
 pub(crate) fn refuse_kernel_files(plan: &MountPlan, target: &OwnedFd) -> Result<(), StepError> {
     let what = || format!("{} in the container cannot be used", plan.destination.display());
     let bind = match &plan.source {
         MountSource::Bind(bind) => Some(bind),
-        MountSource::FileSystem { kind, .. } if kind == "tmpfs" => None,
+        MountSource::FileSystem { kind, .. } if !KERNEL_KINDS.contains(&kind.as_str()) => None,
         MountSource::FileSystem { .. }
         | MountSource::Cgroups
         | MountSource::BindLater(_)

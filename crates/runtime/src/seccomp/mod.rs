@@ -7,6 +7,7 @@ mod action;
 mod arch;
 mod compile;
 mod error;
+mod listener;
 mod notify;
 mod profile;
 #[cfg(test)]
@@ -15,7 +16,8 @@ mod table;
 
 pub(crate) use compile::{Filter, compile};
 pub use error::SeccompError;
-pub(crate) use notify::{Listener, connect};
+pub(crate) use listener::Listener;
+pub(crate) use notify::{Agent, Connection};
 pub use profile::default_profile;
 
 use oci_spec::runtime::LinuxSeccomp;

@@ -118,6 +118,10 @@ const NAMESPACE_FLAGS: u64 = 0x7e02_0000;
 /// Families of sockets that nobody gets: VSOCK reaches the hypervisor's side, ALG the kernel's cryptography, of
 /// little use and with a history of holes.
 const REFUSED_FAMILIES: [u64; 2] = [libc::AF_VSOCK as u64, libc::AF_ALG as u64];
+/// More families than there are (`AF_MAX` of linux/socket.h is 46).
+const FAMILIES: u64 = 64;
+/// More questions than socketcall(2) knows.
+const SOCKETCALLS: u64 = 32;
 
 /// `SYS_SOCKET` of linux/net.h: what socketcall(2) is asked to do.
 const SOCKETCALL_SOCKET: u64 = 1;
@@ -126,6 +130,10 @@ const SOCKETCALL_SOCKET: u64 = 1;
 ///
 /// clone3(2) passes its flags in memory, where a filter cannot see them: it answers ENOSYS, and C libraries use
 /// clone(2) then.
+///
+/// Where a call's arguments decide, no rule of it is without arguments, and no two match together with another answer:
+/// other runtimes, which use libseccomp, take no others. It also has all rules of socket(2) hold for one question of
+/// socketcall(2), so these can only all allow.
 pub fn default_profile(capabilities: &HashSet<Capability>) -> LinuxSeccomp {
     let mut allowed: Vec<&str> = [FILES, PROCESSES, MEMORY_AND_WAITING, TALKING].concat();
     let mut denied: Vec<&str> = NEVER.to_vec();
@@ -137,21 +145,24 @@ pub fn default_profile(capabilities: &HashSet<Capability>) -> LinuxSeccomp {
     if !capabilities.contains(&Capability::SysAdmin) {
         let no_namespace = arg(0, NAMESPACE_FLAGS, Some(0), LinuxSeccompOperator::ScmpCmpMaskedEq);
         rules.push(allow(&["clone"], vec![no_namespace]));
-        rules.push(deny(&["clone"], Vec::new()));
+        for flag in (0..u64::BITS).map(|bit| 1 << bit).filter(|flag| NAMESPACE_FLAGS & flag != 0) {
+            let made = arg(0, flag, Some(flag), LinuxSeccompOperator::ScmpCmpMaskedEq);
+            rules.push(deny(&["clone"], vec![made]));
+        }
     }
-    for family in REFUSED_FAMILIES {
-        rules.push(deny(&["socket"], vec![int_is(0, family)]));
+    for family in all_but(&REFUSED_FAMILIES, 0, FAMILIES) {
+        rules.push(allow(&["socket"], vec![family]));
     }
-    rules.push(allow(&["socket"], Vec::new()));
     // socketcall(2) of 32-bit x86 has its arguments in memory, where a filter cannot see the family. C libraries make
     // sockets by socket(2) since Linux 4.3 has it there.
-    rules.push(deny(&["socketcall"], vec![int_is(0, SOCKETCALL_SOCKET)]));
-    rules.push(allow(&["socketcall"], Vec::new()));
+    rules.push(deny(&["socketcall"], vec![int_within(SOCKETCALL_SOCKET, 1)]));
+    for question in all_but(&[SOCKETCALL_SOCKET], 0, SOCKETCALLS) {
+        rules.push(allow(&["socketcall"], vec![question]));
+    }
     // personality(2): Linux, 32-bit Linux, both with the release of 2.6, and the question what it is.
     for persona in [0, 0x8, 0x20000, 0x20008, 0xffff_ffff] {
         rules.push(allow(&["personality"], vec![arg(0, persona, None, LinuxSeccompOperator::ScmpCmpEq)]));
     }
-    rules.push(deny(&["personality"], Vec::new()));
     LinuxSeccompBuilder::default()
         .default_action(LinuxSeccompAction::ScmpActErrno)
         .default_errno_ret(libc::ENOSYS.unsigned_abs())
@@ -181,9 +192,23 @@ fn rule(names: &[&str], action: LinuxSeccompAction, args: Vec<LinuxSeccompArg>) 
     rule.build().unwrap_or_default()
 }
 
-/// Whether an argument that the kernel takes as an int is `value`: the kernel ignores the upper half of the register.
-fn int_is(index: usize, value: u64) -> LinuxSeccompArg {
-    arg(index, 0xffff_ffff, Some(value), LinuxSeccompOperator::ScmpCmpMaskedEq)
+/// The `len` numbers from `first` on, a power of two and a multiple of it, without those `refused`: each condition a
+/// stretch of numbers of the same kind.
+fn all_but(refused: &[u64], first: u64, len: u64) -> Vec<LinuxSeccompArg> {
+    if !refused.iter().any(|number| (first..first + len).contains(number)) {
+        return vec![int_within(first, len)];
+    }
+    if len == 1 {
+        return Vec::new();
+    }
+    let half = len / 2;
+    [all_but(refused, first, half), all_but(refused, first + half, half)].concat()
+}
+
+/// Whether the first argument, which the kernel takes as an int, is one of the `len` numbers from `first` on, as
+/// [`all_but`] has them: the kernel ignores the upper half of the register.
+fn int_within(first: u64, len: u64) -> LinuxSeccompArg {
+    arg(0, 0xffff_ffff & !(len - 1), Some(first), LinuxSeccompOperator::ScmpCmpMaskedEq)
 }
 
 fn arg(index: usize, value: u64, value_two: Option<u64>, op: LinuxSeccompOperator) -> LinuxSeccompArg {

@@ -123,19 +123,26 @@ fn the_default_profile_answers_each_call_as_its_lists_say() {
         assert_eq!(answer(&program, X86_64, *number, [0; 6]), expected, "{name}");
     }
     assert_eq!(answer(&program, X86_64, 56, [0x11, 0, 0, 0, 0, 0]), ALLOW);
-    assert_eq!(answer(&program, X86_64, 56, [0x1000_0000, 0, 0, 0, 0, 0]), ERRNO | 1);
+    for bit in [17, 25, 26, 27, 28, 29, 30] {
+        let flags = 0x11 | 1 << bit;
+        assert_eq!(answer(&program, X86_64, 56, [flags, 0, 0, 0, 0, 0]), ERRNO | 1, "{flags:#x}");
+    }
     for (arch, socket) in [(X86_64, 41), (X86_64, 41 | 0x4000_0000), (X86, 359)] {
         for family in [40, 38, 40 | 1 << 32, 38 | 1 << 32, 40 | u64::MAX << 32] {
             let found = answer(&program, arch, socket, [family, 0, 0, 0, 0, 0]);
-            assert_eq!(found, ERRNO | 1, "{arch:#x} {family:#x}");
+            assert_eq!(found, ERRNO | 38, "{arch:#x} {family:#x}");
         }
-        for family in [1, 2, 10, 16, 39, 41] {
+        for family in (0..64).filter(|family| !matches!(family, 38 | 40)) {
             assert_eq!(answer(&program, arch, socket, [family, 0, 0, 0, 0, 0]), ALLOW, "{arch:#x} {family}");
         }
     }
-    // socketcall: SOCKET, CONNECT, SOCKETPAIR.
-    for (what, expected) in [(1, ERRNO | 1), (3, ALLOW), (8, ALLOW)] {
+    // socketcall: SOCKET is the first of twenty.
+    for what in 1..=20 {
+        let expected = if what == 1 { ERRNO | 1 } else { ALLOW };
         assert_eq!(answer(&program, X86, 102, [what, 0, 0, 0, 0, 0]), expected, "socketcall {what}");
+    }
+    for (persona, expected) in [(0, ALLOW), (8, ALLOW), (0xffff_ffff, ALLOW), (0x0040_0000, ERRNO | 38)] {
+        assert_eq!(answer(&program, X86_64, 135, [persona, 0, 0, 0, 0, 0]), expected, "{persona:#x}");
     }
     assert_eq!(answer(&program, X86_64, 9999, [0; 6]), ERRNO | 38);
 }

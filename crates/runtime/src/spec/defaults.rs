@@ -26,7 +26,8 @@ pub fn default_spec() -> Spec {
     process.set_rlimits(None);
     process.set_terminal(Some(false));
     SpecBuilder::default()
-        .version("1.2.0")
+        // What it needs of a runtime: crun refused all but 1.0 for long.
+        .version("1.0.2")
         .root(RootBuilder::default().path("rootfs").readonly(false).build().unwrap_or_default())
         .process(process)
         .hostname("gaufre")

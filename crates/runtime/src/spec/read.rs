@@ -6,9 +6,9 @@
 use std::io::Read;
 use std::path::Path;
 
-use oci_spec::runtime::{Capability, Spec};
+use oci_spec::runtime::{Capability, Process, Spec};
 use serde::Deserialize;
-use serde::de::IgnoredAny;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Value;
 
 use super::SpecError;
@@ -47,10 +47,34 @@ pub fn read_bounded(path: &Path) -> std::io::Result<Vec<u8>> {
     Ok(text)
 }
 
-/// Properties of the specification that [`Spec`] does not have.
+/// Properties of the specification that [`Spec`] does not have, or does not tell from their absence.
 #[derive(Deserialize)]
 struct NotModelled {
     freebsd: Option<IgnoredAny>,
+    linux: Option<LinuxNotModelled>,
+}
+
+#[derive(Deserialize)]
+struct LinuxNotModelled {
+    resources: Option<ResourcesNotModelled>,
+}
+
+#[derive(Deserialize)]
+struct ResourcesNotModelled {
+    pids: Option<PidsNotModelled>,
+}
+
+#[derive(Deserialize)]
+struct PidsNotModelled {
+    limit: Option<IgnoredAny>,
+}
+
+impl NotModelled {
+    /// `linux.resources.pids` without a limit, which is none, while the limit 0 is one.
+    fn has_pids_without_limit(&self) -> bool {
+        let resources = self.linux.as_ref().and_then(|linux| linux.resources.as_ref());
+        resources.and_then(|resources| resources.pids.as_ref()).is_some_and(|pids| pids.limit.is_none())
+    }
 }
 
 /// Understands the text of a configuration.
@@ -61,12 +85,13 @@ pub fn parse(text: &[u8]) -> Result<Spec, SpecError> {
     if text.len() as u64 > LONGEST_BYTES {
         return Err(SpecError::TooLong);
     }
-    let spec = match serde_json::from_slice(text) {
-        Ok(spec) => spec,
-        Err(error) => without_unknown_capabilities(text).ok_or(SpecError::Json(error))?,
-    };
+    let mut spec: Spec = understand(text, "/process").map_err(SpecError::Json)?;
     let rest: NotModelled = serde_json::from_slice(text).map_err(SpecError::Json)?;
     super::strict::refuse(rest.freebsd.is_some(), "freebsd")?;
+    let resources = spec.linux_mut().as_mut().and_then(|linux| linux.resources_mut().as_mut());
+    if let (true, Some(resources)) = (rest.has_pids_without_limit(), resources) {
+        resources.set_pids(None);
+    }
     if tracing::enabled!(tracing::Level::DEBUG) {
         for name in unknown(text, &spec) {
             tracing::debug!("{name} in the configuration is not known and ignored");
@@ -75,11 +100,40 @@ pub fn parse(text: &[u8]) -> Result<Spec, SpecError> {
     Ok(spec)
 }
 
-/// A capability that no kernel has is a warning, not an error: config.md, "Linux Process". None: that was not it.
-fn without_unknown_capabilities(text: &[u8]) -> Option<Spec> {
+/// Understands the text of one process: `process` of a configuration.
+///
+/// # Errors
+/// It is no JSON, lacks what must be there, or has a value that the specification does not know.
+pub fn parse_process(text: &[u8]) -> serde_json::Result<Process> {
+    understand(text, "")
+}
+
+/// The text as a `T`, in which `process` is the way to the process.
+fn understand<T: DeserializeOwned>(text: &[u8], process: &str) -> serde_json::Result<T> {
+    serde_json::from_slice(text).or_else(|error| in_the_model_s_words(text, process).ok_or(error))
+}
+
+/// The same with the words that the model of a process does not know replaced. None: that was not it.
+fn in_the_model_s_words<T: DeserializeOwned>(text: &[u8], process: &str) -> Option<T> {
     let mut json: Value = serde_json::from_slice(text).ok()?;
-    let sets = json.pointer_mut("/process/capabilities")?.as_object_mut()?;
-    for names in sets.values_mut().filter_map(Value::as_array_mut) {
+    let process = json.pointer_mut(process)?;
+    if let Some(sets) = process.get_mut("capabilities") {
+        leave_out_unknown_capabilities(sets);
+    }
+    for flag in process.pointer_mut("/scheduler/flags").and_then(Value::as_array_mut).into_iter().flatten() {
+        match flag.as_str() {
+            Some("SCHED_FLAG_RESET_ON_FORK") => *flag = "SCHED_RESET_ON_FORK".into(),
+            Some("SCHED_FLAG_DL_OVERRUN") => *flag = "SCHED_FLAG_D_L_OVERRUN".into(),
+            _ => {}
+        }
+    }
+    serde_json::from_value(json).ok()
+}
+
+/// A capability that no kernel has is a warning, not an error: config.md, "Linux Process".
+fn leave_out_unknown_capabilities(sets: &mut Value) {
+    let sets = sets.as_object_mut().into_iter().flat_map(serde_json::Map::values_mut);
+    for names in sets.filter_map(Value::as_array_mut) {
         names.retain(|name| {
             let known = serde_json::from_value::<Capability>(name.clone()).is_ok();
             if let (false, Some(name)) = (known, name.as_str()) {
@@ -88,7 +142,6 @@ fn without_unknown_capabilities(text: &[u8]) -> Option<Spec> {
             known || !name.is_string()
         });
     }
-    serde_json::from_value(json).ok()
 }
 
 /// The properties of the text that the configuration, as it was understood, does not have.
@@ -174,6 +227,36 @@ mod tests {
             let error = parse(&with(pointer, key, value)).unwrap_err();
             assert!(matches!(error, SpecError::Json(_)), "{key}: {error}");
         }
+    }
+
+    #[test]
+    fn flags_of_the_scheduler_have_the_specification_s_names() {
+        for flag in [
+            "SCHED_FLAG_RESET_ON_FORK",
+            "SCHED_FLAG_RECLAIM",
+            "SCHED_FLAG_DL_OVERRUN",
+            "SCHED_FLAG_KEEP_PARAMS",
+        ] {
+            let scheduler = json!({"policy": "SCHED_OTHER", "flags": [flag]});
+            let spec = parse(&with("/process", "scheduler", scheduler.clone())).unwrap();
+            assert!(spec.process().as_ref().unwrap().scheduler().is_some());
+            let process = json!({"cwd": "/", "user": {"uid": 0, "gid": 0}, "scheduler": scheduler, "capabilities": {"bounding": ["CAP_TEA"]}});
+            assert_eq!(
+                parse_process(process.to_string().as_bytes()).unwrap().scheduler(),
+                spec.process().as_ref().unwrap().scheduler()
+            );
+        }
+        let scheduler = json!({"policy": "SCHED_OTHER", "flags": ["SCHED_FLAG_TEA"]});
+        assert!(parse(&with("/process", "scheduler", scheduler)).is_err());
+    }
+
+    #[test]
+    fn no_limit_of_processes_is_not_the_limit_zero() {
+        let limit = |pids: Value| {
+            let spec = parse(&with("/linux/resources", "pids", pids)).unwrap();
+            spec.linux().as_ref().unwrap().resources().as_ref().unwrap().pids().map(|pids| pids.limit())
+        };
+        assert_eq!((limit(json!({})), limit(Value::Null), limit(json!({"limit": 0}))), (None, None, Some(0)));
     }
 
     #[test]

@@ -75,7 +75,6 @@ pub(crate) fn check_process(process: &Process) -> Result<(), SpecError> {
 }
 
 fn check_linux(linux: &Linux) -> Result<(), SpecError> {
-    refuse(linux.net_devices().as_ref().is_some_and(|devices| !devices.is_empty()), "linux.netDevices")?;
     refuse(linux.intel_rdt().is_some(), "linux.intelRdt")?;
     let flags = linux.personality().as_ref().and_then(|personality| personality.flags().as_deref());
     refuse(any(flags), "linux.personality.flags")

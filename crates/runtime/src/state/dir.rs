@@ -208,7 +208,7 @@ impl StateDir {
     pub fn hooks(&self, state: &State) -> Result<Option<Hooks>, StateError> {
         let text = read_bounded(&self.dir.join("config.json"))
             .map_err(|source| self.failed("config.json", source))?;
-        if !text.windows(7).any(|word| word == b"\"hooks\"") {
+        if !text.split(|byte| *byte == b'"').any(|word| word == b"hooks") {
             return Ok(None);
         }
         let spec =
@@ -235,7 +235,7 @@ impl StateDir {
     pub fn remove(&self) -> Result<(), StateError> {
         self.remove_root_place()?;
         // The state goes last: as long as it is there, a delete cut off can be repeated.
-        for name in ["start.sock", "config.json", "state.json.new", "state.json"] {
+        for name in ["start.sock", "config.json.new", "config.json", "state.json.new", "state.json"] {
             match fs::remove_file(self.dir.join(name)) {
                 Err(error) if error.kind() != ErrorKind::NotFound => return Err(self.failed(name, error)),
                 _ => {}
@@ -258,6 +258,11 @@ impl StateDir {
                 Err(error) => return Err(self.failed("root", error.into())),
             }
         }
+    }
+
+    /// The path of one of its files.
+    pub(super) fn path(&self, name: &str) -> PathBuf {
+        self.dir.join(name)
     }
 
     fn failed(&self, name: &str, source: io::Error) -> StateError {

@@ -7,6 +7,7 @@ mod dir;
 mod oci;
 mod process;
 mod time;
+mod update;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -117,7 +118,14 @@ pub enum StateError {
         /// Its first process.
         pid: i32,
     },
-    /// Its cgroup cannot be emptied or removed.
+    /// They are not in the form of the configuration.
+    #[error("the limits are not as linux.resources has them")]
+    Resources {
+        /// What is wrong.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// Its cgroup cannot be emptied or removed, or a limit cannot be changed.
     #[error(transparent)]
     Cgroup(#[from] CgroupError),
 }

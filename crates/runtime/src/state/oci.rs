@@ -34,6 +34,20 @@ pub struct OciState<'a> {
     pub owner: Option<String>,
 }
 
+impl<'a> OciState<'a> {
+    /// The specification's own fields: of the sandbox `id` with the first process `pid`, as the runtime sees it.
+    pub fn new(
+        id: &'a str,
+        pid: i32,
+        status: Status,
+        bundle: &'a Path,
+        annotations: &'a BTreeMap<String, String>,
+    ) -> Self {
+        let oci_version = crate::spec::OCI_VERSION;
+        Self { oci_version, id, pid, status, bundle, rootfs: None, created: None, annotations, owner: None }
+    }
+}
+
 impl State {
     /// The state as runc prints it.
     pub fn to_oci(&self, status: Status, owner: String) -> OciState<'_> {
@@ -49,16 +63,7 @@ impl State {
     pub fn for_hook(&self, status: Status) -> OciState<'_> {
         // runc and crun say 0 of one that has ended, lest the id be another's by now.
         let process = self.process.filter(|process| status != Status::Stopped || process.holds_id());
-        OciState {
-            oci_version: crate::spec::OCI_VERSION,
-            id: &self.id,
-            pid: process.map_or(0, |process| process.pid),
-            status,
-            bundle: &self.bundle,
-            rootfs: None,
-            created: None,
-            annotations: &self.annotations,
-            owner: None,
-        }
+        let pid = process.map_or(0, |process| process.pid);
+        OciState::new(&self.id, pid, status, &self.bundle, &self.annotations)
     }
 }

@@ -30,7 +30,7 @@ fn a_failure_is_1_that_of_exec_255_and_an_unknown_verb_3() {
 #[test]
 fn a_program_that_is_missing_is_found_out_by_create_and_named() {
     for (program, reason) in
-        [("nosuch", "No such file or directory"), ("/no/such", "No such file"), ("/etc", "Permission denied")]
+        [("nosuch", "no such file or directory"), ("/no/such", "no such file"), ("/etc", "permission denied")]
     {
         let bundle = Bundle::sh("").with("/process/args", json!([program]));
         for verb in ["create", "run"] {

@@ -75,8 +75,10 @@ fn detached_it_runs_on_and_its_id_is_on_file() {
     let pid = fs::read_to_string(&file).unwrap();
     assert!(!file.with_extension("pid.new").exists());
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    eventually("it runs", || bundle.rootfs().join("pid").exists());
-    let inside = fs::read_to_string(bundle.rootfs().join("pid")).unwrap();
+    let inside = || fs::read_to_string(bundle.rootfs().join("pid")).unwrap_or_default();
+    // The file is there before what it holds.
+    eventually("it runs", || inside().ends_with('\n'));
+    let inside = inside();
     let ids = status.lines().find_map(|line| line.strip_prefix("NSpid:")).unwrap();
     assert_eq!(ids.split_whitespace().collect::<Vec<_>>(), [pid.as_str(), inside.trim()]);
 }

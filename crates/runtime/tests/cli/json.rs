@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::bundle::Bundle;
+use crate::bundle::{Bundle, eventually};
 
 /// What differs in shape from runc's `sample`: fields that are missing or of another type.
 fn differences(sample: &Value, ours: &Value, path: &str, found: &mut Vec<String>) {
@@ -91,6 +91,38 @@ fn events_have_runc_s_shape() {
     assert_shape(&sample, &parse(&text));
 }
 
+/// The kernel says so: with such an interval nobody asks.
+#[test]
+fn events_tell_at_once_of_memory_that_ran_out_also_when_the_container_ends_of_it() {
+    for (script, ends) in [("sh -c 'exec tail /dev/zero'; sleep 600", false), ("exec tail /dev/zero", true)] {
+        let bundle = Bundle::sh(&format!("until [ -e /go ]; do sleep 0.01; done; {script}"))
+            .with("/linux/resources/memory", json!({"limit": 16 << 20, "swap": 16 << 20}));
+        bundle.start();
+        let mut command = bundle.oci(&["events", "--interval", "1h", &bundle.id]);
+        let printed = bundle.dir.path().join("events");
+        let mut events = command.stdout(std::fs::File::create(&printed).unwrap()).spawn().unwrap();
+        // It watches when it waits.
+        let waits = format!("/proc/{}/syscall", events.id());
+        let polls = [libc::SYS_poll, libc::SYS_ppoll].map(|number| format!("{number} "));
+        eventually("the watch", || {
+            std::fs::read_to_string(&waits).is_ok_and(|call| polls.iter().any(|poll| call.starts_with(poll)))
+        });
+        std::fs::write(bundle.rootfs().join("go"), "").unwrap();
+        let first = || std::fs::read_to_string(&printed).unwrap().lines().next().map(parse);
+        let told = (0..2000).find_map(|_| {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+            first()
+        });
+        if !ends || told.is_none() {
+            // It ends with the container.
+            bundle.must(&["delete", "--force", &bundle.id]);
+        }
+        assert!(events.wait().unwrap().success());
+        let told = told.expect("there was no event within ten seconds");
+        assert_eq!((&told["type"], &told["id"]), (&json!("oom"), &json!(bundle.id)));
+    }
+}
+
 #[test]
 fn events_go_on_until_the_container_ends() {
     let bundle = Bundle::sh("sleep 1");
@@ -104,7 +136,7 @@ fn events_go_on_until_the_container_ends() {
 fn features_are_those_of_the_specification() {
     let features = parse(&Bundle::sh("").must(&["features"]));
     let sample = json!({
-        "ociVersionMin": "1.0.0", "ociVersionMax": "1.2.1", "hooks": [""], "mountOptions": [""],
+        "ociVersionMin": "1.0.0", "ociVersionMax": "1.3.0", "hooks": [""], "mountOptions": [""],
         "linux": {
             "namespaces": [""], "capabilities": [""],
             "cgroup": {"v1": true, "v2": true, "systemd": true, "systemdUser": true, "rdma": true},

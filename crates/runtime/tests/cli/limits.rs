@@ -39,6 +39,33 @@ fn a_paused_container_can_be_killed_and_deleted() {
 }
 
 #[test]
+fn an_update_that_fails_changes_nothing_and_one_that_succeeds_is_kept_with_the_container() {
+    let bundle = Bundle::sh("sleep 60");
+    bundle.start();
+    let dir = bundle.controller_dir("pids");
+    let limit = || std::fs::read_to_string(dir.join("pids.max")).unwrap().trim().to_owned();
+    bundle.must(&["update", "--pids-limit", "21", &bundle.id]);
+    // Pages of a size that no machine has: the limit of processes is written before.
+    let file = bundle.dir.path().join("resources.json");
+    std::fs::write(&file, r#"{"pids": {"limit": 22}, "hugepageLimits": [{"pageSize": "3MB", "limit": 1}]}"#)
+        .unwrap();
+    let outcome = bundle.try_verb(&["update", "-r", file.to_str().unwrap(), &bundle.id]);
+    assert!(outcome.code == 1 && outcome.stderr.contains("hugepageLimits"), "{outcome:?}");
+    assert_eq!(limit(), "21");
+    let kept = || -> serde_json::Value {
+        let text = std::fs::read_to_string(bundle.state_dir().join("config.json")).unwrap();
+        serde_json::from_str::<serde_json::Value>(&text).unwrap()["linux"]["resources"].clone()
+    };
+    assert_eq!(kept()["pids"]["limit"], 21);
+    assert_eq!(kept()["devices"], bundle.spec["linux"]["resources"]["devices"]);
+    bundle.must(&["update", "--memory", "64m", "--memory-swap", "-1", &bundle.id]);
+    bundle.must(&["update", "--memory", "32m", &bundle.id]);
+    assert_eq!(kept()["memory"], serde_json::json!({"limit": 32 << 20, "swap": -1}));
+    // The configuration is a valid one still.
+    assert_eq!(bundle.exec("echo executed").stdout, "executed\n");
+}
+
+#[test]
 fn update_takes_options_a_file_and_standard_input() {
     let bundle = Bundle::sh("sleep 60");
     bundle.start();

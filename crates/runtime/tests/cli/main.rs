@@ -16,3 +16,4 @@ mod limits;
 mod listing;
 mod logging;
 mod signals;
+mod spec;

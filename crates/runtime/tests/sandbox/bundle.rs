@@ -68,7 +68,8 @@ impl Bundle {
         command
     }
 
-    fn bare(&self, words: &[&str]) -> Command {
+    /// A command of the runtime with this bundle's `--root`.
+    pub(crate) fn bare(&self, words: &[&str]) -> Command {
         let runtime = std::env::var("GAUFRE_OCI").unwrap_or(env!("CARGO_BIN_EXE_gaufre-oci").into());
         let mut command = Command::new(runtime);
         command.arg("--root").arg(self.dir.path().join("state")).args(words).stdin(Stdio::null());

@@ -38,6 +38,19 @@ fn with_all(bundle: Bundle) -> Bundle {
     bundle.with("/hooks", Value::Object(hooks)).with("/annotations", json!({"org.example.key": "value"}))
 }
 
+/// As Docker makes a container's network: by a hook.
+#[test]
+fn settings_of_a_network_interface_that_a_hook_makes_are_set() {
+    let script = "pid=$(sed 's/.*\"pid\": *\\([0-9]*\\).*/\\1/'); \
+        exec nsenter --net=/proc/$pid/ns/net ip link add eth0 type veth peer name eth1";
+    let hook = json!({"path": "/bin/sh", "args": ["sh", "-c", script], "env": ["PATH=/usr/sbin:/usr/bin:/sbin:/bin"]});
+    let bundle =
+        Bundle::sh("cat /proc/sys/net/ipv4/conf/eth0/arp_announce /proc/sys/net/ipv4/conf/eth1/arp_announce")
+            .with("/hooks", json!({"createRuntime": [hook]}))
+            .with("/linux/sysctl", json!({"net.ipv4.conf.eth0.arp_announce": "2"}));
+    assert_eq!(bundle.stdout(), "2\n0\n");
+}
+
 #[test]
 fn every_hook_runs_once_in_its_place_with_the_state_on_standard_input() {
     let bundle = with_all(Bundle::sh("echo workload >> /tmp/inside; sleep 60"));

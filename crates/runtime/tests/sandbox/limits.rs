@@ -122,6 +122,16 @@ fn an_update_changes_what_it_names_and_leaves_the_rest() {
 }
 
 #[test]
+fn no_process_can_make_another_with_a_limit_of_none() {
+    let bundle = Bundle::sh("cat /nothing & echo made");
+    // The first process is the one that may be.
+    let outcome = bundle.with("/linux/resources/pids", json!({"limit": 0})).run();
+    assert!(outcome.code != 0 && !outcome.stdout.contains("made"), "{outcome:?}");
+    let bundle = Bundle::sh("cat /proc/self/comm").with("/linux/resources/pids", json!({}));
+    assert_eq!(bundle.stdout(), "cat\n");
+}
+
+#[test]
 fn device_rules_hold_and_an_update_replaces_them() {
     let every = serde_json::to_value(gaufre_runtime::available_capabilities()).unwrap();
     let bundle = Bundle::sh("sleep 60")

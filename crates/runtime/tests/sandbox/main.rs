@@ -7,8 +7,10 @@
 
 mod attacks;
 mod bundle;
+mod chroot;
 mod exec;
 mod files;
+mod hidden;
 mod hooks;
 mod host_mounts;
 mod identity;
@@ -16,12 +18,15 @@ mod landlock;
 mod lifecycle;
 mod limits;
 mod mounts;
+mod net_devices;
 mod probe;
 mod process;
 mod refusals;
 mod rootless;
 mod seccomp;
+mod selinux;
 mod systemd;
+mod systemd_user;
 mod terminal;
 mod users;
 mod watched;

@@ -32,7 +32,7 @@ impl HostTree {
 
 impl Drop for HostTree {
     fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-R").arg(&self.0).status();
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
     }
 }
 

@@ -15,10 +15,13 @@ fn stat_field(pid: i64, number: usize) -> String {
 
 #[test]
 fn the_scheduler_is_the_asked_one() {
+    // SCHED_IDLE has no nice value to set: ours stays.
+    let own_nice = stat_field(std::process::id().into(), 19);
     // Policy, real-time priority, nice.
     for (wish, policy, priority, nice) in [
         (json!({"policy": "SCHED_BATCH", "nice": 7}), "3", "0", "7"),
-        (json!({"policy": "SCHED_IDLE"}), "5", "0", "0"),
+        (json!({"policy": "SCHED_IDLE"}), "5", "0", own_nice.as_str()),
+        (json!({"policy": "SCHED_BATCH", "nice": 7, "flags": ["SCHED_FLAG_RESET_ON_FORK"]}), "3", "0", "7"),
     ] {
         let bundle = Bundle::sh("sleep 60").with("/process/scheduler", wish);
         bundle.start();
@@ -76,8 +79,14 @@ fn an_executed_process_starts_and_goes_on_on_its_own_cpus() {
 fn the_memory_policy_is_inherited_by_the_workload() {
     let bundle = Bundle::sh("head -n 1 /proc/self/numa_maps | cut -d ' ' -f 2");
     let policy = json!({"mode": "MPOL_BIND", "nodes": "0", "flags": ["MPOL_F_STATIC_NODES"]});
-    let out = bundle.with("/linux/memoryPolicy", policy).stdout();
+    let out = bundle.with("/linux/memoryPolicy", policy.clone()).stdout();
     assert_eq!(out.trim(), "bind=static:0");
+    let bundle = Bundle::sh("sleep 60").with("/linux/memoryPolicy", policy);
+    bundle.start();
+    assert_eq!(
+        bundle.exec("head -n 1 /proc/self/numa_maps | cut -d ' ' -f 2").stdout.trim(),
+        "bind=static:0"
+    );
     let policy = json!({"mode": "MPOL_BIND", "nodes": "1023"});
     let error = Bundle::sh("true").with("/linux/memoryPolicy", policy).failure();
     assert!(error.contains("linux.memoryPolicy"), "{error}");

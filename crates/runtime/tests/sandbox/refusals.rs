@@ -9,7 +9,8 @@ fn fields_that_are_not_honoured_are_named() {
     for (pointer, value, name) in [
         ("/process/selinuxLabel", json!("x"), "process.selinuxLabel"),
         ("/linux/intelRdt", json!({"closID": "x"}), "linux.intelRdt"),
-        ("/linux/netDevices", json!({"eth0": {}}), "linux.netDevices"),
+        ("/linux/netDevices", json!({"a/b": {}}), "linux.netDevices"),
+        ("/linux/netDevices", json!({"no-such-device": {}}), "no network device no-such-device"),
         ("/linux/uidMappings", json!([{"hostID": 0, "containerID": 0, "size": 1}]), "uidMappings"),
         ("/linux/timeOffsets", json!({"monotonic": {"secs": 1}}), "linux.timeOffsets"),
         ("/process/scheduler", json!({"policy": "SCHED_ISO"}), "process.scheduler"),
@@ -70,11 +71,27 @@ fn a_mount_over_a_part_of_procfs_or_sysfs_is_refused_also_where_the_image_leads_
         let error = bundle.mount(bind).failure();
         assert!(error.contains(destination) && error.contains("would cover a part"), "{error}");
     }
-    for destination in ["/proc/sys", "/sys/kernel"] {
-        let tmpfs = json!({"destination": destination, "type": "tmpfs", "source": "tmpfs"});
-        let error = Bundle::sh("true").mount(tmpfs).failure();
-        assert!(error.contains(destination) && error.contains("would cover a part"), "{error}");
+    for destination in ["/proc/sys", "/sys/kernel", "/data"] {
+        for kind in ["tmpfs", "ramfs"] {
+            let bundle = Bundle::sh("true");
+            std::os::unix::fs::symlink("/proc/self/attr", bundle.rootfs().join("data")).unwrap();
+            let new = json!({"destination": destination, "type": kind, "source": kind});
+            let error = bundle.mount(new).failure();
+            assert!(error.contains(destination) && error.contains("would cover a part"), "{error}");
+        }
     }
+}
+
+#[test]
+fn a_remount_does_not_follow_a_link_of_the_image() {
+    let remount = |destination: &str| {
+        let bundle = Bundle::sh("grep ' /sys ' /proc/mounts");
+        std::os::unix::fs::symlink("/sys", bundle.rootfs().join("data")).unwrap();
+        bundle.mount(json!({"destination": destination, "type": "none", "options": ["remount", "rw"]}))
+    };
+    let error = remount("/data").failure();
+    assert!(error.contains("/data in the container"), "{error}");
+    assert!(remount("/sys").stdout().contains(" rw,"));
 }
 
 #[test]

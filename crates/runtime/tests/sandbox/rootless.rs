@@ -1,9 +1,10 @@
 //! Without root: as a user who owns nothing but a directory, with a user namespace of one id.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, lchown};
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use serde_json::json;
@@ -12,10 +13,10 @@ use crate::bundle::{Bundle, Outcome};
 use crate::users::add_namespace;
 
 /// nobody, on Debian and elsewhere.
-const USER: u32 = 65534;
+pub(crate) const USER: u32 = 65534;
 
 /// What `gaufre-oci spec --rootless` makes of the bundle, owned by the user.
-fn rootless(script: &str) -> Bundle {
+pub(crate) fn rootless(script: &str) -> Bundle {
     let mut bundle = Bundle::sh(script);
     add_namespace(&mut bundle, json!({"type": "user"}));
     let map = json!([{"containerID": 0, "hostID": USER, "size": 1}]);
@@ -29,7 +30,7 @@ fn rootless(script: &str) -> Bundle {
     bundle
 }
 
-fn give(path: &Path) {
+pub(crate) fn give(path: &Path) {
     lchown(path, Some(USER), Some(USER)).unwrap();
     let is_dir = fs::symlink_metadata(path).unwrap().is_dir();
     for entry in is_dir.then(|| fs::read_dir(path).unwrap()).into_iter().flatten().flatten() {
@@ -37,15 +38,20 @@ fn give(path: &Path) {
     }
 }
 
+/// The test's own binary may be where the user cannot go.
+pub(crate) fn copy_runtime(bundle: &Bundle, runtime: &OsStr) -> PathBuf {
+    let program = bundle.dir.path().join("gaufre-oci");
+    if !program.exists() {
+        fs::copy(runtime, &program).unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    program
+}
+
 fn as_user(bundle: &Bundle, words: &[&str]) -> Outcome {
     let command = bundle.oci(words);
     give(bundle.dir.path());
-    // The test's own binary may be where the user cannot go.
-    let program = bundle.dir.path().join("gaufre-oci");
-    if !program.exists() {
-        fs::copy(command.get_program(), &program).unwrap();
-        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
-    }
+    let program = copy_runtime(bundle, command.get_program());
     // As root, this gives up all groups too.
     let mut user = Command::new(program);
     user.uid(USER).gid(USER);
@@ -102,6 +108,27 @@ fn a_user_creates_starts_executes_and_deletes() {
     let outcome = as_user(&bundle, &["delete", "-f", &bundle.id]);
     assert_eq!(outcome.code, 0, "{outcome:?}");
     assert!(!bundle.state_dir().exists());
+}
+
+#[test]
+fn a_user_executes_in_a_container_that_shares_a_namespace_of_the_host() {
+    for shared in ["network", "pid", "ipc", "uts", "cgroup"] {
+        let mut bundle = rootless("sleep 60");
+        let linux = &mut bundle.spec["linux"];
+        linux["namespaces"].as_array_mut().unwrap().retain(|namespace| namespace["type"] != shared);
+        linux.as_object_mut().unwrap().remove("sysctl");
+        if shared == "uts" {
+            bundle.spec.as_object_mut().unwrap().remove("hostname");
+        }
+        // Those show a namespace, and may be mounted only by who owns it.
+        let mounts = bundle.spec["mounts"].as_array_mut().unwrap();
+        mounts.retain(|mount| !["mqueue", "cgroup"].contains(&mount["type"].as_str().unwrap()));
+        let outcome = as_user(&bundle, &["run", "-d", &bundle.id]);
+        assert_eq!(outcome.code, 0, "{shared}: {outcome:?}");
+        let outcome = as_user(&bundle, &["exec", &bundle.id, "id", "-u"]);
+        assert_eq!((outcome.stdout.as_str(), outcome.code), ("0\n", 0), "{shared}: {outcome:?}");
+        assert_eq!(as_user(&bundle, &["delete", "-f", &bundle.id]).code, 0, "{shared}");
+    }
 }
 
 #[test]

@@ -184,6 +184,60 @@ fn calls_that_hand_the_filter_over_can_be_in_it() {
     assert!(log.contains("cross-device link") && log.contains("done"), "{log}");
 }
 
+/// The agent gets a descriptor for each process: its own id, and the container's state.
+#[test]
+fn an_executed_process_s_filter_is_handed_to_the_agent_too() {
+    let ptrace = json!({"bounding": ["CAP_SYS_PTRACE"]});
+    // The second is made by a process in the middle, out of the sight of the container's own.
+    for capabilities in [json!({}), ptrace] {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("agent.sock");
+        let socket = std::sync::Arc::new(UnixListener::bind(&path).unwrap());
+        let calls = ["sendmsg", "write", "close", "execve", "mkdir"];
+        let bundle = handing_over(&calls, &path, "sleep 60")
+            .with("/annotations", json!({"some": "annotation"}))
+            .with("/process/capabilities", capabilities);
+        let answers = |socket: &std::sync::Arc<UnixListener>| {
+            let socket = socket.clone();
+            std::thread::spawn(move || agent(&socket, libc::SYS_mkdir))
+        };
+        let first = answers(&socket);
+        bundle.start();
+        let second = answers(&socket);
+        let outcome = bundle.exec("mkdir /tmp/x; echo $$; ls /tmp; readlink /proc/self/exe");
+        let said = second.join().unwrap();
+        assert!(outcome.stderr.contains("cross-device link"), "{outcome:?}");
+        assert!(outcome.stdout.ends_with("/bin/busybox\n"), "{outcome:?}");
+        let state = &said["state"];
+        assert_eq!((&state["id"], &state["pid"]), (&json!(bundle.id), &json!(bundle.pid())));
+        assert_eq!(
+            (&state["status"], &state["annotations"]["some"]),
+            (&json!("running"), &json!("annotation"))
+        );
+        assert_eq!((&said["fds"], &said["metadata"]), (&json!(["seccompFd"]), &json!("some words")));
+        assert!(said["pid"].as_i64().is_some_and(|pid| pid > 1) && said["pid"] != state["pid"], "{said}");
+        bundle.must(&["kill", &bundle.id, "KILL"]);
+        assert_eq!(first.join().unwrap()["pid"], state["pid"]);
+    }
+}
+
+#[test]
+fn a_process_is_not_executed_when_the_agent_of_its_filter_is_gone() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("agent.sock");
+    let socket = UnixListener::bind(&path).unwrap();
+    let bundle = handing_over(&["mkdir"], &path, "sleep 60");
+    let first = std::thread::spawn(move || agent(&socket, libc::SYS_mkdir));
+    bundle.start();
+    bundle.must(&["kill", &bundle.id, "0"]);
+    std::fs::remove_file(&path).unwrap();
+    let outcome = bundle.exec("echo executed");
+    assert!(outcome.code == 255 && outcome.stdout.is_empty(), "{outcome:?}");
+    assert!(outcome.stderr.contains("listenerPath"), "{outcome:?}");
+    bundle.must(&["kill", &bundle.id, "KILL"]);
+    first.join().unwrap();
+}
+
 #[test]
 fn a_filter_whose_agent_is_not_there_is_refused_before_anything_is_made() {
     let error = handing_over(&["mkdir"], Path::new("/no/such/agent.sock"), "true").failure();

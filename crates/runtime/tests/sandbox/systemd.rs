@@ -39,9 +39,6 @@ const BUS_CONFIGURATION: &str = r#"<!DOCTYPE busconfig PUBLIC "-//freedesktop//D
 
 impl Systemd {
     fn start() -> Self {
-        let systemd = ["/lib/systemd/systemd", "/usr/lib/systemd/systemd", "/usr/sbin/systemd"];
-        let systemd = systemd.into_iter().find(|path| Path::new(path).exists());
-        let systemd = systemd.expect("systemd is needed (package systemd)");
         let units = tempfile::tempdir().unwrap();
         fs::write(
             units.path().join("gaufre-test.target"),
@@ -53,15 +50,11 @@ impl Systemd {
         let conf = units.path().join("bus.conf");
         fs::write(units.path().join("dbus.service"), BUS_SERVICE.replace("CONF", conf.to_str().unwrap()))
             .unwrap();
-        let unified = Path::new("/sys/fs/cgroup/unified");
-        let root = if unified.is_dir() { unified } else { Path::new("/sys/fs/cgroup") };
-        let number = units.path().file_name().unwrap().to_string_lossy().replace('.', "");
-        let group = root.join(format!("gaufre-test-systemd-{number}"));
-        fs::create_dir(&group).unwrap();
+        let group = test_group(&units);
         let unshare = Command::new("unshare")
             .args(["-m", "-p", "-f", "sh", "-c", BEGIN])
             .env("GROUP", &group)
-            .env("SYSTEMD", systemd)
+            .env("SYSTEMD", program())
             .env("SYSTEMD_UNIT_PATH", units.path())
             .env("container", "gaufre-test")
             .stdin(Stdio::null())
@@ -138,27 +131,35 @@ impl Drop for Systemd {
             let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
         }
         let _ = self.unshare.wait();
-        let removed = || {
-            let mut dirs = vec![self.group.clone()];
-            let mut at = 0;
-            while let Some(dir) = dirs.get(at).cloned() {
-                dirs.extend(
-                    fs::read_dir(dir)
-                        .into_iter()
-                        .flatten()
-                        .flatten()
-                        .map(|e| e.path())
-                        .filter(|p| p.is_dir()),
-                );
-                at += 1;
-            }
-            dirs.iter().rev().for_each(|dir| drop(fs::remove_dir(dir)));
-            !self.group.exists()
-        };
         if !std::thread::panicking() {
-            eventually("systemd's groups are gone", removed);
+            eventually("systemd's groups are gone", || remove_groups(&self.group));
         }
     }
+}
+
+pub(crate) fn program() -> &'static Path {
+    let systemd = ["/lib/systemd/systemd", "/usr/lib/systemd/systemd", "/usr/sbin/systemd"];
+    let systemd = systemd.into_iter().map(Path::new).find(|path| path.exists());
+    systemd.expect("systemd is needed (package systemd)")
+}
+
+/// A new group of cgroup v2, named after a directory.
+pub(crate) fn test_group(dir: &TempDir) -> PathBuf {
+    let unified = Path::new("/sys/fs/cgroup/unified");
+    let root = if unified.is_dir() { unified } else { Path::new("/sys/fs/cgroup") };
+    let number = dir.path().file_name().unwrap().to_string_lossy().replace('.', "");
+    let group = root.join(format!("gaufre-test-systemd-{number}"));
+    fs::create_dir(&group).unwrap();
+    group
+}
+
+/// Removes a group with all below it, as far as they are empty; says whether all of it is gone.
+pub(crate) fn remove_groups(group: &Path) -> bool {
+    let entries = fs::read_dir(group).into_iter().flatten().flatten();
+    let dirs = entries.map(|entry| entry.path()).filter(|path| path.is_dir());
+    dirs.for_each(|dir| _ = remove_groups(&dir));
+    let _ = fs::remove_dir(group);
+    !group.exists()
 }
 
 fn bundle(script: &str, path: &str) -> Bundle {

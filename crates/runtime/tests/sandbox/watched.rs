@@ -7,6 +7,7 @@ use serde_json::json;
 
 use crate::bundle::{Bundle, eventually};
 use crate::probe::probing;
+use crate::users::add_namespace;
 
 /// Runs inside a container: until /tmp/stop is there, looks at every process that is still the runtime's, and prints what
 /// it holds that a process of the container has no business with.
@@ -54,26 +55,46 @@ fn looks_at_what_is_executed() {
     println!("LOOKED <{seen}>");
 }
 
+/// A container with CAP_SYS_PTRACE that runs the watcher.
+fn watcher() -> Bundle {
+    let bundle = probing("watched::looks_at_what_is_executed");
+    let set = json!(["CAP_SYS_PTRACE"]);
+    let sets = json!({"bounding": set, "permitted": set, "effective": set});
+    bundle.with("/process/capabilities", sets).with("/linux/seccomp", serde_json::Value::Null)
+}
+
 /// CVE-2016-9962, for a container with CAP_SYS_PTRACE, from which not even a process that is not dumpable is hidden.
 #[test]
 fn an_executed_process_holds_nothing_of_the_host_when_it_appears() {
-    let bundle = probing("looks_at_what_is_executed");
-    let mut args = bundle.spec["process"]["args"].clone();
-    args[3] = json!("watched::looks_at_what_is_executed");
-    let set = json!(["CAP_SYS_PTRACE"]);
-    let sets = json!({"bounding": set, "permitted": set, "effective": set});
-    let bundle: Bundle = bundle
-        .with("/process/args", args)
-        .with("/process/capabilities", sets)
-        .with("/linux/seccomp", serde_json::Value::Null);
+    let bundle = watcher();
     bundle.start();
-    let tmp = bundle.rootfs().join("tmp");
+    nothing_is_held(&bundle, &bundle);
+}
+
+/// The watcher is in another container, with which this one only shares the PID namespace.
+#[test]
+fn nor_does_one_that_is_executed_where_the_pid_namespace_is_not_the_container_s_own() {
+    let first = Bundle::sh("sleep 600");
+    first.start();
+    let joining = |mut bundle: Bundle| {
+        let pid = json!({"type": "pid", "path": format!("/proc/{}/ns/pid", first.pid())});
+        add_namespace(&mut bundle, pid);
+        bundle.start();
+        bundle
+    };
+    // Without capabilities, so that those of the runtime are noticed.
+    let second = joining(Bundle::sh("sleep 600").with("/process/capabilities", json!({})));
+    nothing_is_held(&joining(watcher()), &second);
+}
+
+fn nothing_is_held(watcher: &Bundle, executing: &Bundle) {
+    let tmp = watcher.rootfs().join("tmp");
     eventually("the watcher", || tmp.join("ready").exists());
     for _ in 0..100 {
-        assert_eq!(bundle.must(&["exec", &bundle.id, "true"]), "");
+        assert_eq!(executing.must(&["exec", &executing.id, "true"]), "");
     }
     fs::write(tmp.join("stop"), "").unwrap();
-    let log = bundle.dir.path().join("log");
+    let log = watcher.dir.path().join("log");
     eventually("the report", || fs::read_to_string(&log).unwrap().contains("LOOKED"));
     let report = fs::read_to_string(log).unwrap();
     assert!(!report.contains("LOOKED <0>"), "nothing was seen: {report}");

@@ -13,7 +13,7 @@ use crate::layer::file;
 use crate::record::{self, Inode, Step};
 use crate::tree;
 use crate::unpack::xattr_checksum;
-use gaufre_lazy::layer::{OPAQUE, Piece, is_allowed};
+use gaufre_lazy::layer::{OPAQUE, Piece, is_image_xattr};
 
 /// Files are read in pieces of this size.
 const BUFFER_BYTES: usize = 256 << 10;
@@ -222,7 +222,7 @@ fn xattrs(
     get: impl Fn(&[u8], &mut [u8]) -> rustix::io::Result<usize>,
 ) -> io::Result<Option<u64>> {
     let mut found = Vec::new();
-    for name in list.split(|&byte| byte == 0).filter(|name| is_allowed(name)) {
+    for name in list.split(|&byte| byte == 0).filter(|name| is_image_xattr(name)) {
         let mut value = vec![0_u8; 1 << 16];
         let len = get(name, &mut value)?;
         value.truncate(len);

@@ -12,23 +12,17 @@ use crate::failure::{CliError, Result};
 use crate::output;
 
 /// Look after the store: what it takes, what can go, if it is sound
-#[derive(Debug, clap::Args)]
-#[command(disable_help_subcommand = true, subcommand_value_name = "VERB", subcommand_help_heading = "Verbs")]
-pub(crate) struct Args {
-    #[command(subcommand)]
-    verb: Verb,
-}
-
 #[derive(Debug, clap::Subcommand)]
-enum Verb {
+#[command(disable_help_subcommand = true, subcommand_value_name = "VERB", subcommand_help_heading = "Verbs")]
+pub(crate) enum Verb {
     Df(df::Args),
     Prune(prune::Args),
     Check(check::Args),
     Reset(reset::Args),
 }
 
-pub(crate) fn execute(args: &Args, global: &Global) -> Result<u8> {
-    match &args.verb {
+pub(crate) fn execute(verb: &Verb, global: &Global) -> Result<u8> {
+    match verb {
         Verb::Df(args) => df::execute(args, global),
         Verb::Prune(args) => prune::execute(args, global),
         Verb::Check(args) => check::execute(args, global),

@@ -33,10 +33,12 @@ pub(crate) fn execute(args: &Args, global: &Global) -> Result<u8> {
     if args.volumes {
         warning.push_str("\n  - all volumes that no container uses");
     }
-    if !args.force && !confirm(&warning)? {
+    let options = PruneOptions { all: args.all, volumes: args.volumes };
+    // What else goes is left of pulls that were broken off, and nobody's.
+    if !args.force && engine.has_something_to_prune(options)? && !confirm(&warning)? {
         return Ok(0);
     }
-    let report = engine.system_prune(PruneOptions { all: args.all, volumes: args.volumes })?;
+    let report = engine.system_prune(options)?;
     let kinds = [("Containers", &report.sandboxes), ("Images", &report.images), ("Volumes", &report.volumes)];
     for (kind, removed) in kinds.iter().filter(|(_, removed)| !removed.is_empty()) {
         output::line(format_args!("Deleted {kind}"))?;

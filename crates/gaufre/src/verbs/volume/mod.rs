@@ -14,15 +14,9 @@ use crate::cli::Global;
 use crate::failure::Result;
 
 /// Make, list and remove volumes
-#[derive(Debug, clap::Args)]
-#[command(disable_help_subcommand = true, subcommand_value_name = "VERB", subcommand_help_heading = "Verbs")]
-pub(crate) struct Args {
-    #[command(subcommand)]
-    verb: Verb,
-}
-
 #[derive(Debug, clap::Subcommand)]
-enum Verb {
+#[command(disable_help_subcommand = true, subcommand_value_name = "VERB", subcommand_help_heading = "Verbs")]
+pub(crate) enum Verb {
     Create(create::Args),
     #[command(alias = "list")]
     Ls(ls::Args),
@@ -32,8 +26,8 @@ enum Verb {
     Prune(prune::Args),
 }
 
-pub(crate) fn execute(args: &Args, global: &Global) -> Result<u8> {
-    match &args.verb {
+pub(crate) fn execute(verb: &Verb, global: &Global) -> Result<u8> {
+    match verb {
         Verb::Create(args) => create::execute(args, global),
         Verb::Ls(args) => ls::execute(args, global),
         Verb::Inspect(args) => inspect::execute(args, global),

@@ -25,9 +25,13 @@ pub(crate) fn execute(args: &Args, global: &Global) -> Result<u8> {
     let engine = global.engine()?;
     let goes = |volume: &Volume| fits_all(&args.filter, volume);
     if !args.force {
-        let unused = |volume: &Volume| volume.sandboxes.is_empty() && goes(volume);
+        let mut volumes = engine.volumes()?;
+        volumes.retain(|volume| volume.sandboxes.is_empty() && goes(volume));
+        if volumes.is_empty() {
+            return Ok(0);
+        }
         let mut warning = "This removes the volumes that no container uses:".to_owned();
-        for volume in engine.volumes()?.iter().filter(|volume| unused(volume)) {
+        for volume in volumes {
             warning.push_str(&format!("\n  - {}", volume.name));
         }
         if !confirm(&warning)? {

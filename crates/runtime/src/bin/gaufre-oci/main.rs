@@ -4,6 +4,8 @@
 mod args;
 mod command;
 mod console;
+#[cfg(target_arch = "x86_64")]
+mod entry_x86_64;
 mod fds;
 mod foreground;
 mod global;

@@ -43,6 +43,7 @@ impl Making {
     /// Reads the bundle and claims the name. Nothing else exists yet.
     pub(crate) fn begin(global: &Global, args: &Args, detached: bool) -> Result<Self, Failure> {
         args.no_more(1)?;
+        // Done already, as a rule, where the program begins.
         run_sealed()?;
         let preserved = Preserved::take(args)?;
         let state_dir = global.state_dir(args)?;

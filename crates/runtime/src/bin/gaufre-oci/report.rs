@@ -87,16 +87,36 @@ fn chain(error: &dyn Error) -> String {
         if cause.to_string() != last {
             last = cause.to_string();
             text.push_str(": ");
-            text.push_str(&last);
+            text.push_str(&in_go_s_words(&last));
         }
         source = cause.source();
     }
     text
 }
 
+/// A reason of the system's in the spelling of Go, from which `docker run` takes its exit code: "no such file or
+/// directory" is 127, "permission denied" 126.
+fn in_go_s_words(reason: &str) -> String {
+    match reason.rsplit_once(" (os error ") {
+        Some((reason, _)) => {
+            let mut letters = reason.chars();
+            letters.next().into_iter().flat_map(char::to_lowercase).chain(letters).collect()
+        }
+        None => reason.to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_system_s_reasons_are_spelt_as_docker_looks_for_them() {
+        for (errno, spelt) in [(2, "no such file or directory"), (13, "permission denied")] {
+            assert_eq!(in_go_s_words(&std::io::Error::from_raw_os_error(errno).to_string()), spelt);
+        }
+        assert_eq!(in_go_s_words("Something else"), "Something else");
+    }
 
     #[test]
     fn a_message_is_one_line_whatever_is_in_it() {

@@ -8,7 +8,7 @@ use oci_spec::runtime::{LinuxCpu, LinuxMemory, LinuxResources};
 use super::error::SystemdError;
 use super::wire::{Property, Value};
 use crate::cgroup::CgroupError;
-use crate::cgroup::convert::{swap_alone, weight_of_shares};
+use crate::cgroup::convert::{process_limit, swap_alone, weight_of_shares};
 use crate::cgroup::setting::unsupported;
 
 const NO_LIMIT: u64 = u64::MAX;
@@ -23,7 +23,7 @@ pub(super) fn of_resources(resources: &LinuxResources) -> Result<Vec<Property>, 
         cpu_properties(cpu, &mut properties)?;
     }
     if let Some(pids) = resources.pids() {
-        properties.push(number("TasksMax", u64::try_from(pids.limit()).ok().filter(|limit| *limit > 0)));
+        properties.push(number("TasksMax", process_limit(pids.limit())));
     }
     let weight = resources.block_io().as_ref().and_then(oci_spec::runtime::LinuxBlockIo::weight);
     if let Some(weight) = weight.filter(|weight| *weight != 0) {

@@ -2,13 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use gaufre_runtime::cgroup::Stats;
+use gaufre_runtime::cgroup::{OomWatch, Stats};
 use gaufre_runtime::state::{Process, State, Status};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde::Serialize;
 
 use crate::args::{Args, flag, value};
-use crate::command::{Command, Failure, Outcome, print};
+use crate::command::{Command, Outcome, print};
 use crate::global::Global;
 
 pub(crate) const EVENTS: Command = Command {
@@ -22,9 +22,6 @@ pub(crate) const EVENTS: Command = Command {
     operand_count: usize::MAX,
     run,
 };
-
-/// How often the kernel is asked whether a process was killed for want of memory.
-const OOM_INTERVAL: Duration = Duration::from_millis(500);
 
 fn run(global: &Global, args: &Args) -> Outcome {
     args.no_more(1)?;
@@ -61,20 +58,29 @@ fn event(event: &Event<'_>) -> Outcome {
 
 fn watch(state: &State, interval: Duration) -> Outcome {
     let Some(pidfd) = state.process.and_then(Process::open) else { return Ok(0) };
-    let mut oom_kills = state.cgroup.oom_kills();
+    let watch = state.cgroup.watch_oom();
+    let mut oom =
+        watch.map_err(|error| format!("could not watch {} run out of memory: {error}", state.id))?;
     let mut next = Instant::now() + interval;
     loop {
-        let pause = next.saturating_duration_since(Instant::now()).min(OOM_INTERVAL);
-        let pause = Timespec::try_from(pause)?;
-        match poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&pause)) {
-            Ok(0) | Err(rustix::io::Errno::INTR) => {}
-            ended => return ended.map(|_| 0).map_err(Failure::from),
+        let pause = Timespec::try_from(next.saturating_duration_since(Instant::now()))?;
+        let mut polled = vec![PollFd::new(&pidfd, PollFlags::IN)];
+        polled.extend(oom.as_ref().map(OomWatch::poll_fd));
+        match poll(&mut polled, Some(&pause)) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
         }
-        let now = state.cgroup.oom_kills();
-        if now > oom_kills {
-            event(&Event { kind: "oom", id: &state.id, data: None })?;
+        let ended = polled.first().is_some_and(|process| !process.revents().is_empty());
+        // Its last word, too: the first process may be the one that was killed.
+        match oom.as_mut().map_or(Ok(false), OomWatch::happened) {
+            Ok(true) => event(&Event { kind: "oom", id: &state.id, data: None }).map(drop)?,
+            Ok(false) => {}
+            // There is nothing to be told of a group that is gone.
+            Err(_) => oom = None,
         }
-        oom_kills = now;
+        if ended {
+            return Ok(0);
+        }
         if Instant::now() >= next {
             stats(state)?;
             next += interval;

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use gaufre_runtime::cgroup::Cgroup;
 use gaufre_runtime::signals::SignalQueue;
-use gaufre_runtime::state::{Process as StateProcess, State, StateDir, Status};
+use gaufre_runtime::state::{Process as StateProcess, State, Status};
 use gaufre_runtime::{ExecRequest, prepare_exec, run_sealed};
 use rustix::process::Pid;
 
@@ -62,7 +62,8 @@ fn execute(global: &Global, args: &Args) -> Outcome {
     let preserved = Preserved::take(args)?;
     let state_dir = global.state_dir(args)?;
     let state = state_dir.load()?;
-    let target = target(&state_dir, &state, args.has("ignore-paused"))?;
+    let status = state_dir.status(&state);
+    let target = target(&state, status, args.has("ignore-paused"))?;
     let pidfd = target.open().ok_or_else(|| stopped(&state))?;
     let pid = Pid::from_raw(target.pid).ok_or_else(|| stopped(&state))?;
     let spec = state_dir.config()?;
@@ -80,6 +81,7 @@ fn execute(global: &Global, args: &Args) -> Outcome {
     let mut created = prepare_exec(ExecRequest {
         pid,
         pidfd: pidfd.as_fd(),
+        state: &state.for_hook(status),
         spec: &spec,
         process: &process,
         seccomp: linux.seccomp().as_ref(),
@@ -106,8 +108,8 @@ fn execute(global: &Global, args: &Args) -> Outcome {
     }
 }
 
-fn target(state_dir: &StateDir, state: &State, ignore_paused: bool) -> Result<StateProcess, Failure> {
-    match state_dir.status(state) {
+fn target(state: &State, status: Status, ignore_paused: bool) -> Result<StateProcess, Failure> {
+    match status {
         Status::Paused if !ignore_paused => {
             Err("cannot exec in a paused container (use --ignore-paused to override)".into())
         }

@@ -1,7 +1,8 @@
 //! The process to execute: a file's, or the container's own with what the options change.
 
-use std::fs;
+use std::path::Path;
 
+use gaufre_runtime::spec::{parse_process, read_bounded};
 use oci_spec::runtime::{Capability, LinuxCapabilities, Process, Spec};
 
 use crate::args::Args;
@@ -11,9 +12,8 @@ use crate::command::Failure;
 pub(crate) fn of(spec: &Spec, args: &Args) -> Result<Process, Failure> {
     if let Some(path) = args.value("process") {
         args.no_more(1)?;
-        let text = fs::read(path).map_err(|error| format!("{path}: {error}"))?;
-        let mut process: Process =
-            serde_json::from_slice(&text).map_err(|error| format!("{path}: {error}"))?;
+        let text = read_bounded(Path::new(path)).map_err(|error| format!("{path}: {error}"))?;
+        let mut process = parse_process(&text).map_err(|error| format!("{path}: {error}"))?;
         if args.has("tty") {
             process.set_terminal(Some(true));
         }

@@ -3,7 +3,6 @@
 use std::io::Read;
 
 use gaufre_runtime::state::Status;
-use oci_spec::runtime::LinuxResources;
 use serde_json::{Map, Value, json};
 
 use crate::args::{Args, Known, value};
@@ -55,20 +54,20 @@ fn run(global: &Global, args: &Args) -> Outcome {
     let state = state_dir.load()?;
     let resources = resources(args)?;
     match state_dir.status(&state) {
-        Status::Created | Status::Running | Status::Paused => state.cgroup.update(&resources)?,
+        Status::Created | Status::Running | Status::Paused => state_dir.update(&state, &resources)?,
         status => return Err(format!("container not running: {} is {status}", state.id).into()),
     }
     Ok(0)
 }
 
-fn resources(args: &Args) -> Result<LinuxResources, Failure> {
+fn resources(args: &Args) -> Result<Value, Failure> {
     let json = match args.value("resources") {
         Some("-") => read(&mut std::io::stdin().lock())?,
         Some(path) => {
             let failed = |error| format!("{path}: {error}");
             read(&mut std::fs::File::open(path).map_err(failed)?).map_err(failed)?
         }
-        None => return Ok(serde_json::from_value(from_options(args)?)?),
+        None => return Ok(from_options(args)?),
     };
     Ok(serde_json::from_slice(&json).map_err(|error| format!("--resources: {error}"))?)
 }

@@ -1,0 +1,94 @@
+//! Everything that a container could leave.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, WaitOptions, getpid, wait};
+
+use crate::kinds::Kinds;
+
+/// The kernel takes its time with groups and dead processes on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What is there, each thing with a word for its kind.
+pub(crate) struct Left<'a> {
+    kinds: &'a Kinds,
+    things: BTreeSet<String>,
+}
+
+impl<'a> Left<'a> {
+    pub(crate) fn now(kinds: &'a Kinds) -> Self {
+        Self { kinds, things: look(kinds) }
+    }
+
+    /// Fails if there is more, or less, than there was.
+    pub(crate) fn is_all_there_is(&self) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let now = look(self.kinds);
+            if now == self.things {
+                return;
+            }
+            if Instant::now() > deadline {
+                let left: Vec<&String> = now.difference(&self.things).take(20).collect();
+                let gone: Vec<&String> = self.things.difference(&now).take(20).collect();
+                panic!("left: {left:#?}\ngone: {gone:#?}");
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+fn look(kinds: &Kinds) -> BTreeSet<String> {
+    reap();
+    let mut things = BTreeSet::new();
+    let mut see = |kind: &str, thing: &str| _ = things.insert(format!("{kind} {thing}"));
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+    mounts.lines().for_each(|line| see("mount", line));
+    for process in names("/proc").filter(|name| name.bytes().all(|byte| byte.is_ascii_digit())) {
+        let dir = Path::new("/proc").join(&process);
+        let name = fs::read_to_string(dir.join("comm")).unwrap_or_default();
+        see("process", &format!("{process} {}", name.trim_end()));
+        let namespaces = dir.join("ns");
+        for name in names(&namespaces) {
+            // It may end while we look, and we look again.
+            let link = fs::read_link(namespaces.join(name)).unwrap_or_default();
+            see("namespace", &link.display().to_string());
+        }
+    }
+    see("descriptors of the test:", &names("/proc/self/fd").count().to_string());
+    below(Path::new("/sys/fs/cgroup"), &mut |path| {
+        if path.to_string_lossy().contains(&kinds.prefix) {
+            see("cgroup", &path.display().to_string());
+        }
+    });
+    for dir in kinds.dirs().chain(["/run", "/dev/shm"].map(PathBuf::from)) {
+        below(&dir, &mut |path| see("file", &path.display().to_string()));
+    }
+    things
+}
+
+/// Whoever is left without a parent comes to us, the first process; one that has ended is nothing left.
+fn reap() {
+    if getpid() == Pid::INIT {
+        while let Ok(Some(_)) = wait(WaitOptions::NOHANG) {}
+    }
+}
+
+fn below(dir: &Path, see: &mut impl FnMut(&Path)) {
+    for name in names(dir) {
+        let path = dir.join(name);
+        see(&path);
+        if fs::symlink_metadata(&path).is_ok_and(|meta| meta.is_dir()) {
+            below(&path, see);
+        }
+    }
+}
+
+/// What a directory holds; one that goes while we look holds nothing.
+fn names(dir: impl AsRef<Path>) -> impl Iterator<Item = String> {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    entries.map(|entry| entry.file_name().to_string_lossy().into_owned())
+}
