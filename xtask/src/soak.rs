@@ -16,6 +16,9 @@ const RACES: usize = 10_000;
 /// How many configurations and states the fuzzer makes of each kind.
 const FUZZ_CASES: usize = 200_000;
 
+/// How many layers are unpacked and indexed.
+const INDEX_CASES: usize = 20_000;
+
 /// A soak.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Soak {
@@ -27,6 +30,12 @@ pub(crate) enum Soak {
     Races,
     /// Change configurations and state files at random
     Fuzz,
+    /// Change what layers' indexes and frames are read from at random
+    FuzzLayers,
+    /// Compare unpacked and indexed layers made at random
+    Index,
+    /// Kill the filler of a layer again and again
+    Filler,
     /// Have the newest podman and containerd drive the runtime
     Drivers,
 }
@@ -69,6 +78,9 @@ impl Soak {
             }
             Self::Races => ("gaufre-runtime", "sandbox", "raced_links", vec![("GAUFRE_RACES", RACES)]),
             Self::Fuzz => ("gaufre-runtime", "fuzz", "", vec![("GAUFRE_FUZZ_CASES", FUZZ_CASES)]),
+            Self::FuzzLayers => ("gaufre-lazy", "fuzz", "", vec![("GAUFRE_FUZZ_CASES", FUZZ_CASES)]),
+            Self::Index => ("gaufre-store", "index", "", vec![("GAUFRE_INDEX_CASES", INDEX_CASES)]),
+            Self::Filler => ("gaufre-lazy", "filling", "", vec![("GAUFRE_FILL_KILLS", kills)]),
             Self::Drivers => return peers::drivers::run(),
         };
         Repeated { package, program, filter, numbers }.run(seed)

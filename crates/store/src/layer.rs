@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 
+use gaufre_lazy::layer::{LayerError, LayerLimits};
 use oci_spec::image::Digest;
 use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
@@ -17,7 +18,7 @@ use crate::staging::{self, Staged};
 use crate::store::{Store, part};
 use crate::stream::pump;
 use crate::turn;
-use crate::unpack::{LayerLimits, UnpackError, Unpacked, unpack};
+use crate::unpack::{Unpacked, unpack};
 
 /// The files of a layer's directory.
 pub(crate) mod file {
@@ -74,7 +75,7 @@ pub enum AddLayerError {
         /// The layer.
         diff_id: Digest,
         /// What went wrong.
-        source: UnpackError,
+        source: LayerError,
     },
     /// The stream is not the layer that it should be.
     #[error("the layer {diff_id} has the diff ID {found}: its content is not what the image's config says")]

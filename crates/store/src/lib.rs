@@ -38,12 +38,13 @@ mod space;
 mod staging;
 mod store;
 mod stream;
-mod tar;
 mod tree;
 mod turn;
 mod unpack;
 mod usage;
 mod volumes;
+
+pub use gaufre_lazy::layer::{LayerError, LayerLimits, TarError, TarFault, is_image_xattr};
 
 pub use blob::BlobError;
 pub use check::{CheckError, Finding, Report};
@@ -59,8 +60,6 @@ pub use rootfs::{MountError, RootfsRequest};
 pub use sandbox::SandboxError;
 pub use space::NoSpace;
 pub use store::{OpenError, Store, StoreOptions};
-pub use tar::{TarError, TarFault};
 pub use tree::remove_tree;
-pub use unpack::{LayerLimits, UnpackError, is_image_xattr};
 pub use usage::{DiskUsage, InUse, Usage};
 pub use volumes::{VolumeError, VolumeRecord, Volumes};

@@ -8,7 +8,7 @@ use std::io::{self, BufRead, Write};
 
 use xxhash_rust::xxh3::Xxh3;
 
-use crate::tar::{Piece, Time};
+use gaufre_lazy::layer::{Piece, Time};
 
 /// What is recorded of a file's inode besides its content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -94,6 +94,22 @@ mod tests {
     }
 
     #[test]
+    fn a_whiteout_in_a_directory_that_no_other_layer_has_is_not_listed() {
+        let test = TestStore::new();
+        let mut layers = Vec::new();
+        for tar in [Tar::default().file("a", b"1"), Tar::default().dir("own/").file("own/.wh.gone", b"")] {
+            let (diff_id, outcome) = test.add(&tar.end());
+            outcome.unwrap();
+            layers.push(diff_id);
+        }
+        let request = RootfsRequest { layers: &layers, sandbox_dir: None, volatile: false };
+        let mount = test.store.mount_rootfs(&request).unwrap();
+        let own = std::path::PathBuf::from(format!("/proc/self/fd/{}/own", mount.as_raw_fd()));
+        assert_eq!(fs::read_dir(own).unwrap().count(), 0);
+        assert!(test.store.check(false).unwrap().is_sound());
+    }
+
+    #[test]
     fn whiteouts_hide_lower_layers_only_whatever_the_order_is() {
         let test = TestStore::new();
         let tar = |tar: Tar| {

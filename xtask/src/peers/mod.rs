@@ -2,6 +2,7 @@
 //! Go modules to try the runtime with.
 
 pub(crate) mod drivers;
+pub(crate) mod erofs;
 pub(crate) mod go;
 mod room;
 
@@ -79,6 +80,7 @@ pub(crate) fn show(refresh: bool) -> Result<()> {
         println!("{program:<14} {}", peers.version(program).as_deref().unwrap_or("absent"));
     }
     println!("run them as {}/PROGRAM", peers.bin.display());
+    println!("the EROFS tools for tests are in {}", erofs::make()?.display());
     if go::is_at_hand() {
         println!("the validation programs are in {}", go::validation()?.display());
         println!("crictl is {}", go::crictl()?.display());

@@ -56,6 +56,7 @@ pub(crate) fn run(kernels: &[vm::Release]) -> Result<ExitCode> {
     );
     step("the product", || binaries::product(Profile::Dev).map(drop))?;
     step("the test images", || images::make().map(drop))?;
+    step("the newest EROFS tools", || peers::erofs::make().map(drop))?;
     if peers::go::is_at_hand() {
         or_without("the validation programs", || peers::go::validation().map(drop));
         or_without("crictl", || peers::go::crictl().map(drop));

@@ -11,9 +11,9 @@ use xxhash_rust::xxh3::Xxh3;
 
 use crate::layer::file;
 use crate::record::{self, Inode, Step};
-use crate::tar::Piece;
 use crate::tree;
-use crate::unpack::{OPAQUE, is_image_xattr, xattr_checksum};
+use crate::unpack::xattr_checksum;
+use gaufre_lazy::layer::{OPAQUE, Piece, is_image_xattr};
 
 /// Files are read in pieces of this size.
 const BUFFER_BYTES: usize = 256 << 10;

@@ -1,4 +1,4 @@
-//! Extended attributes of an image's files: which are kept, and how they are set.
+//! Extended attributes of an image's files: how they are set, and a checksum over them.
 
 use std::os::fd::{AsFd, AsRawFd};
 
@@ -6,26 +6,7 @@ use rustix::fs::XattrFlags;
 use rustix::io::Errno;
 use xxhash_rust::xxh3::Xxh3;
 
-use super::UnpackError;
-
-/// Marks a directory that hides its namesakes in the layers below (kernel, filesystems/overlayfs, "whiteouts").
-pub(crate) const OPAQUE: &str = "trusted.overlay.opaque";
-
-type Xattr = (Vec<u8>, Vec<u8>);
-
-pub(crate) fn allowed(xattrs: Vec<Xattr>) -> Vec<Xattr> {
-    xattrs.into_iter().filter(|(name, _)| is_image_xattr(name)).collect()
-}
-
-/// Whether an image may set this extended attribute.
-///
-/// `trusted.*` steers the kernel's overlayfs and would let an image reach into other layers; so would
-/// `user.overlay.*` in mounts without root. Of `security.*` only file capabilities mean the same on every host.
-pub fn is_image_xattr(name: &[u8]) -> bool {
-    (name.starts_with(b"user.") && !name.starts_with(b"user.overlay."))
-        || name == b"security.capability"
-        || name.starts_with(b"system.posix_acl_")
-}
+use gaufre_lazy::layer::{LayerError, Xattr};
 
 /// Sets `xattrs` on `name` in `dir`, which is not followed if it is a link; returns those that the file system
 /// took. Attributes of users are dropped where it has none, as other engines do; a capability is not.
@@ -34,7 +15,7 @@ pub(crate) fn set_at(
     name: &[u8],
     path: &[u8],
     xattrs: Vec<Xattr>,
-) -> Result<Vec<Xattr>, UnpackError> {
+) -> Result<Vec<Xattr>, LayerError> {
     if xattrs.is_empty() {
         return Ok(xattrs);
     }
@@ -44,7 +25,7 @@ pub(crate) fn set_at(
 }
 
 /// Sets `xattrs` on an open file; returns those that the file system took.
-pub(crate) fn set(fd: impl AsFd, path: &[u8], xattrs: Vec<Xattr>) -> Result<Vec<Xattr>, UnpackError> {
+pub(crate) fn set(fd: impl AsFd, path: &[u8], xattrs: Vec<Xattr>) -> Result<Vec<Xattr>, LayerError> {
     keep(xattrs, path, |key, value| rustix::fs::fsetxattr(&fd, key, value, XattrFlags::empty()))
 }
 
@@ -52,7 +33,7 @@ fn keep(
     xattrs: Vec<Xattr>,
     path: &[u8],
     set: impl Fn(&[u8], &[u8]) -> rustix::io::Result<()>,
-) -> Result<Vec<Xattr>, UnpackError> {
+) -> Result<Vec<Xattr>, LayerError> {
     let mut kept = Vec::with_capacity(xattrs.len());
     for (key, value) in xattrs {
         match set(&key, &value) {
@@ -64,7 +45,7 @@ fn keep(
                     "an extended attribute is dropped: the file system does not take it"
                 );
             }
-            Err(error) => return Err(UnpackError::io("set an extended attribute of", path, error)),
+            Err(error) => return Err(LayerError::io("set an extended attribute of", path, error)),
         }
     }
     Ok(kept)

@@ -3,16 +3,13 @@
 use std::collections::BTreeMap;
 use std::ffi::CString;
 
+use gaufre_lazy::layer::{DirectoryBudget, Entry, LayerError, OPAQUE, ORIGIN, Time, allowed, join};
 use rustix::fs::{AtFlags, FileType, Gid, Mode, Stat, Timespec, Timestamps, Uid, XattrFlags};
 use rustix::io::Errno;
 
 use super::parents::Parent;
-use super::{OPAQUE, UnpackError, Unpacker, attributes, name};
+use super::{Unpacker, attributes};
 use crate::record::{Inode, Step};
-use crate::tar::{Entry, Time};
-
-/// Paths and attributes of directories wait in memory; no real layer comes near this.
-const MAX_WAITING_BYTES: usize = 96 << 20;
 
 /// What waits to be done to a directory.
 #[derive(Debug, Clone)]
@@ -23,12 +20,22 @@ pub(super) struct Waiting {
     mtime: Time,
     xattrs: Vec<(Vec<u8>, Vec<u8>)>,
     opaque: bool,
+    /// How many there are in it.
+    whiteouts: usize,
 }
 
 impl Waiting {
     /// A directory that the archive has files in but does not name.
     fn implied() -> Self {
-        Self { mode: 0o755, uid: 0, gid: 0, mtime: Time::default(), xattrs: Vec::new(), opaque: false }
+        Self {
+            mode: 0o755,
+            uid: 0,
+            gid: 0,
+            mtime: Time::default(),
+            xattrs: Vec::new(),
+            opaque: false,
+            whiteouts: 0,
+        }
     }
 }
 
@@ -36,7 +43,7 @@ impl Waiting {
 #[derive(Debug, Default)]
 pub(super) struct Directories {
     waiting: BTreeMap<Vec<u8>, Waiting>,
-    held_bytes: usize,
+    budget: DirectoryBudget,
 }
 
 impl Directories {
@@ -44,15 +51,15 @@ impl Directories {
         self.waiting.insert(Vec::new(), Waiting::implied());
     }
 
-    fn put(&mut self, path: &[u8], waiting: Waiting) -> Result<(), UnpackError> {
-        let xattrs: usize = waiting.xattrs.iter().map(|(name, value)| name.len() + value.len()).sum();
-        self.held_bytes += path.len() + xattrs + size_of::<Waiting>();
-        if self.held_bytes > MAX_WAITING_BYTES {
-            let limit = MAX_WAITING_BYTES as u64;
-            return Err(UnpackError::Limit { what: "bytes of names and attributes of directories", limit });
-        }
+    fn put(&mut self, path: &[u8], waiting: Waiting) -> Result<(), LayerError> {
+        self.budget.take(path.len(), &waiting.xattrs)?;
         self.waiting.insert(path.to_vec(), waiting);
         Ok(())
+    }
+
+    /// The whiteouts in `path`, to be counted up or down.
+    pub(super) fn whiteouts_mut(&mut self, path: &[u8]) -> Option<&mut usize> {
+        self.waiting.get_mut(path).map(|waiting| &mut waiting.whiteouts)
     }
 
     /// Forgets `path` and all below it.
@@ -64,9 +71,9 @@ impl Directories {
 
 impl Unpacker<'_> {
     /// The directory that an entry goes into, made with its own missing parents if need be.
-    pub(super) fn parent(&mut self, path: &[u8]) -> Result<Parent, UnpackError> {
+    pub(super) fn parent(&mut self, path: &[u8]) -> Result<Parent, LayerError> {
         let found =
-            self.parents.find(path).map_err(|error| UnpackError::io("open the directory", path, error));
+            self.parents.find(path).map_err(|error| LayerError::io("open the directory", path, error));
         match found {
             Ok(Some(parent)) => return Ok(parent),
             Ok(None) => {}
@@ -77,9 +84,9 @@ impl Unpacker<'_> {
         let split = path.iter().rposition(|&byte| byte == b'/');
         let (above, name) = split.map_or((&b""[..], path), |at| (&path[..at], &path[at + 1..]));
         let above = self.parent(above)?;
-        let real = name::join(&above.path, name);
-        let name = CString::new(name).map_err(|_| UnpackError::entry(path, "its name contains a NUL"))?;
-        match stat(&above, &name).map_err(|error| UnpackError::io("look up", path, error))? {
+        let real = join(&above.path, name);
+        let name = CString::new(name).map_err(|_| LayerError::entry(path, "its name contains a NUL"))?;
+        match stat(&above, &name).map_err(|error| LayerError::io("look up", path, error))? {
             None => self.make(&above, &name, &real, Waiting::implied())?,
             Some(stat) if is_whiteout(&stat) => {
                 self.replace(&above, &name, &real, &stat)?;
@@ -87,15 +94,15 @@ impl Unpacker<'_> {
             }
             Some(stat) if FileType::from_raw_mode(stat.st_mode).is_dir() => {}
             Some(_) => {
-                return Err(UnpackError::entry(
+                return Err(LayerError::entry(
                     path,
                     "a file or a broken link stands where its directory must be",
                 ));
             }
         }
         let again =
-            self.parents.find(&real).map_err(|error| UnpackError::io("open the directory", path, error))?;
-        again.ok_or_else(|| UnpackError::io("open the directory", path, Errno::NOENT))
+            self.parents.find(&real).map_err(|error| LayerError::io("open the directory", path, error))?;
+        again.ok_or_else(|| LayerError::io("open the directory", path, Errno::NOENT))
     }
 
     /// An entry that is a directory.
@@ -105,13 +112,15 @@ impl Unpacker<'_> {
         name: &CString,
         path: &[u8],
         entry: Entry,
-    ) -> Result<(), UnpackError> {
+    ) -> Result<(), LayerError> {
         let Entry { mode, uid, gid, mtime, xattrs, .. } = entry;
         let mut waiting =
-            Waiting { mode, uid, gid, mtime, xattrs: attributes::allowed(xattrs), opaque: false };
-        match stat(parent, name).map_err(|error| UnpackError::io("look up", path, error))? {
+            Waiting { mode, uid, gid, mtime, xattrs: allowed(xattrs), opaque: false, whiteouts: 0 };
+        match stat(parent, name).map_err(|error| LayerError::io("look up", path, error))? {
             Some(stat) if FileType::from_raw_mode(stat.st_mode).is_dir() => {
-                waiting.opaque = self.directories.waiting.get(path).is_some_and(|former| former.opaque);
+                if let Some(former) = self.directories.waiting.get(path) {
+                    (waiting.opaque, waiting.whiteouts) = (former.opaque, former.whiteouts);
+                }
                 return self.directories.put(path, waiting);
             }
             Some(stat) => {
@@ -124,12 +133,13 @@ impl Unpacker<'_> {
     }
 
     /// The archive's entry for the root itself.
-    pub(super) fn root(&mut self, entry: Entry) -> Result<(), UnpackError> {
-        let opaque = self.directories.waiting.get(&b""[..]).is_some_and(|root| root.opaque);
+    pub(super) fn root(&mut self, entry: Entry) -> Result<(), LayerError> {
+        let root = self.directories.waiting.get(&b""[..]);
+        let (opaque, whiteouts) = root.map_or((false, 0), |root| (root.opaque, root.whiteouts));
         let Entry { mode, uid, gid, mtime, xattrs, .. } = entry;
         self.done.names_root = true;
-        let xattrs = attributes::allowed(xattrs);
-        self.directories.put(b"", Waiting { mode, uid, gid, mtime, xattrs, opaque })
+        let xattrs = allowed(xattrs);
+        self.directories.put(b"", Waiting { mode, uid, gid, mtime, xattrs, opaque, whiteouts })
     }
 
     /// `.wh..wh..opq` in `parent`.
@@ -148,18 +158,18 @@ impl Unpacker<'_> {
         name: &CString,
         path: &[u8],
         waiting: Waiting,
-    ) -> Result<(), UnpackError> {
+    ) -> Result<(), LayerError> {
         self.count()?;
         rustix::fs::mkdirat(&*parent.fd, name, Mode::RWXU)
-            .map_err(|error| UnpackError::io("make the directory", path, error))?;
+            .map_err(|error| LayerError::io("make the directory", path, error))?;
         self.directories.put(path, waiting)
     }
 
     /// Gives every directory what its entry said.
-    pub(super) fn finish_directories(&mut self) -> Result<(), UnpackError> {
+    pub(super) fn finish_directories(&mut self) -> Result<(), LayerError> {
         for (path, waiting) in std::mem::take(&mut self.directories.waiting) {
-            let failed = |error: Errno| UnpackError::io("finish the directory", &path, error);
-            let Waiting { mode, uid, gid, mtime, xattrs, opaque } = waiting;
+            let failed = |error: Errno| LayerError::io("finish the directory", &path, error);
+            let Waiting { mode, uid, gid, mtime, xattrs, opaque, whiteouts } = waiting;
             let dir = self.parents.open_real(&path).map_err(failed)?;
             if (uid, gid) != self.owner {
                 rustix::fs::fchown(&dir, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))
@@ -169,6 +179,9 @@ impl Unpacker<'_> {
             let xattrs = attributes::set(&dir, &path, xattrs)?;
             if opaque {
                 rustix::fs::fsetxattr(&dir, OPAQUE, b"y", XattrFlags::empty()).map_err(failed)?;
+            }
+            if whiteouts > 0 {
+                rustix::fs::fsetxattr(&dir, ORIGIN, b"", XattrFlags::empty()).map_err(failed)?;
             }
             rustix::fs::futimens(&dir, &times(mtime)).map_err(failed)?;
             let inode = Inode { mode, uid, gid, mtime, xattrs: attributes::checksum(&xattrs) };

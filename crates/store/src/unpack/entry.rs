@@ -3,14 +3,13 @@
 use std::ffi::CString;
 use std::io::BufRead;
 
+use gaufre_lazy::layer::{Entry, Kind, LayerError, Meaning, Reader, allowed, join, link_target, meaning};
 use rustix::fs::{AtFlags, FileType, Gid, Mode, Stat, Uid};
 
 use super::directories::{is_whiteout, stat, times};
-use super::name::{self, Meaning};
 use super::parents::Parent;
-use super::{UnpackError, Unpacker, attributes};
+use super::{Unpacker, attributes};
 use crate::record::{Inode, Step};
-use crate::tar::{Entry, Kind, Reader};
 use crate::tree;
 
 /// Longest target of a symbolic link that Linux takes.
@@ -18,11 +17,11 @@ const MAX_TARGET_BYTES: usize = 4095;
 
 impl Unpacker<'_> {
     /// Makes what `entry` says; its data is taken from `data`.
-    pub(super) fn entry(&mut self, entry: Entry, data: &mut Reader<impl BufRead>) -> Result<(), UnpackError> {
-        match name::meaning(&entry.path, self.limits)? {
+    pub(super) fn entry(&mut self, entry: Entry, data: &mut Reader<impl BufRead>) -> Result<(), LayerError> {
+        match meaning(&entry.path, self.limits)? {
             Meaning::Ignored => Ok(()),
             Meaning::Root if entry.kind == Kind::Directory => self.root(entry),
-            Meaning::Root => Err(UnpackError::entry(&entry.path, "the root of a layer must be a directory")),
+            Meaning::Root => Err(LayerError::entry(&entry.path, "the root of a layer must be a directory")),
             Meaning::Opaque { dir } => {
                 let parent = self.parent(&dir)?;
                 self.opaque(&parent);
@@ -39,10 +38,10 @@ impl Unpacker<'_> {
         }
     }
 
-    fn place(&mut self, dir: &[u8], name: Vec<u8>) -> Result<(Parent, CString, Vec<u8>), UnpackError> {
+    fn place(&mut self, dir: &[u8], name: Vec<u8>) -> Result<(Parent, CString, Vec<u8>), LayerError> {
         let parent = self.parent(dir)?;
-        let path = name::join(&parent.path, &name);
-        let name = CString::new(name).map_err(|_| UnpackError::entry(&path, "its name contains a NUL"))?;
+        let path = join(&parent.path, &name);
+        let name = CString::new(name).map_err(|_| LayerError::entry(&path, "its name contains a NUL"))?;
         Ok((parent, name, path))
     }
 
@@ -53,7 +52,7 @@ impl Unpacker<'_> {
         path: &[u8],
         mut entry: Entry,
         data: &mut Reader<impl BufRead>,
-    ) -> Result<(), UnpackError> {
+    ) -> Result<(), LayerError> {
         match std::mem::replace(&mut entry.kind, Kind::Directory) {
             Kind::Directory => self.directory(parent, name, path, entry),
             Kind::Regular { size_bytes, holes } => {
@@ -81,8 +80,8 @@ impl Unpacker<'_> {
     }
 
     /// Hides `name` of the layers below. What this layer itself has there stays, whatever the order is.
-    fn whiteout(&mut self, parent: &Parent, name: &CString, path: &[u8]) -> Result<(), UnpackError> {
-        match stat(parent, name).map_err(|error| UnpackError::io("look up", path, error))? {
+    fn whiteout(&mut self, parent: &Parent, name: &CString, path: &[u8]) -> Result<(), LayerError> {
+        match stat(parent, name).map_err(|error| LayerError::io("look up", path, error))? {
             Some(stat) if FileType::from_raw_mode(stat.st_mode).is_dir() => {
                 self.opaque(&Parent { fd: parent.fd.clone(), path: path.into() });
                 Ok(())
@@ -91,7 +90,10 @@ impl Unpacker<'_> {
             None => {
                 self.count()?;
                 rustix::fs::mknodat(&*parent.fd, name, FileType::CharacterDevice, Mode::empty(), 0)
-                    .map_err(|error| UnpackError::io("make the whiteout", path, error))?;
+                    .map_err(|error| LayerError::io("make the whiteout", path, error))?;
+                if let Some(whiteouts) = self.directories.whiteouts_mut(&parent.path) {
+                    *whiteouts += 1;
+                }
                 self.note(path, &Step::Whiteout)
             }
         }
@@ -105,19 +107,19 @@ impl Unpacker<'_> {
         name: &CString,
         path: &[u8],
         raw: &[u8],
-    ) -> Result<(), UnpackError> {
+    ) -> Result<(), LayerError> {
         self.count()?;
-        let (dir, target) = name::link_target(raw, self.limits)?;
-        let target_path = name::join(&dir, &target);
+        let (dir, target) = link_target(raw, self.limits)?;
+        let target_path = join(&dir, &target);
         if target_path == path {
-            return Err(UnpackError::entry(path, "it is a hard link to itself"));
+            return Err(LayerError::entry(path, "it is a hard link to itself"));
         }
-        let failed = |error| UnpackError::io("make the hard link", path, error);
+        let failed = |error| LayerError::io("make the hard link", path, error);
         let from = self.parents.find_without_links(&dir).map_err(failed)?;
         let found =
             rustix::fs::statat(&from, target.as_slice(), AtFlags::SYMLINK_NOFOLLOW).map_err(failed)?;
         if FileType::from_raw_mode(found.st_mode).is_dir() || is_whiteout(&found) {
-            return Err(UnpackError::entry(path, "it is a hard link to something that is no file"));
+            return Err(LayerError::entry(path, "it is a hard link to something that is no file"));
         }
         self.make_room(parent, name, path)?;
         // Without AT_SYMLINK_FOLLOW a link to a link is that link, not what it points at.
@@ -132,14 +134,14 @@ impl Unpacker<'_> {
         path: &[u8],
         entry: Entry,
         target: Vec<u8>,
-    ) -> Result<(), UnpackError> {
+    ) -> Result<(), LayerError> {
         self.count()?;
         if target.is_empty() || target.len() > MAX_TARGET_BYTES {
-            return Err(UnpackError::entry(path, "its target is empty or too long"));
+            return Err(LayerError::entry(path, "its target is empty or too long"));
         }
         self.make_room(parent, name, path)?;
         rustix::fs::symlinkat(target.as_slice(), &*parent.fd, name)
-            .map_err(|error| UnpackError::io("make the symbolic link", path, error))?;
+            .map_err(|error| LayerError::io("make the symbolic link", path, error))?;
         // A link has no mode of its own.
         let inode = self.finish_at(parent, name, path, Entry { mode: 0o777, ..entry }, false)?;
         self.note(path, &Step::Symlink { inode, target })
@@ -152,12 +154,12 @@ impl Unpacker<'_> {
         path: &[u8],
         entry: Entry,
         (kind, major, minor): (FileType, u32, u32),
-    ) -> Result<Inode, UnpackError> {
+    ) -> Result<Inode, LayerError> {
         self.count()?;
         self.make_room(parent, name, path)?;
         let device = rustix::fs::makedev(major, minor);
         rustix::fs::mknodat(&*parent.fd, name, kind, Mode::empty(), device)
-            .map_err(|error| UnpackError::io("make the device node or FIFO", path, error))?;
+            .map_err(|error| LayerError::io("make the device node or FIFO", path, error))?;
         self.finish_at(parent, name, path, entry, true)
     }
 
@@ -169,20 +171,20 @@ impl Unpacker<'_> {
         path: &[u8],
         entry: Entry,
         has_mode: bool,
-    ) -> Result<Inode, UnpackError> {
+    ) -> Result<Inode, LayerError> {
         let Entry { mode, uid, gid, mtime, xattrs, .. } = entry;
         let (owner, group) = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
         if (uid, gid) != self.owner {
             rustix::fs::chownat(&*parent.fd, name, owner, group, AtFlags::SYMLINK_NOFOLLOW)
-                .map_err(|error| UnpackError::io("change the owner of", path, error))?;
+                .map_err(|error| LayerError::io("change the owner of", path, error))?;
         }
         if has_mode {
             rustix::fs::chmodat(&*parent.fd, name, Mode::from_raw_mode(mode), AtFlags::empty())
-                .map_err(|error| UnpackError::io("change the mode of", path, error))?;
+                .map_err(|error| LayerError::io("change the mode of", path, error))?;
         }
-        let xattrs = attributes::set_at(&*parent.fd, name.as_bytes(), path, attributes::allowed(xattrs))?;
+        let xattrs = attributes::set_at(&*parent.fd, name.as_bytes(), path, allowed(xattrs))?;
         rustix::fs::utimensat(&*parent.fd, name, &times(mtime), AtFlags::SYMLINK_NOFOLLOW)
-            .map_err(|error| UnpackError::io("set the time of", path, error))?;
+            .map_err(|error| LayerError::io("set the time of", path, error))?;
         Ok(Inode { mode, uid, gid, mtime, xattrs: attributes::checksum(&xattrs) })
     }
 
@@ -192,8 +194,8 @@ impl Unpacker<'_> {
         parent: &Parent,
         name: &CString,
         path: &[u8],
-    ) -> Result<(), UnpackError> {
-        match stat(parent, name).map_err(|error| UnpackError::io("look up", path, error))? {
+    ) -> Result<(), LayerError> {
+        match stat(parent, name).map_err(|error| LayerError::io("look up", path, error))? {
             Some(stat) => self.replace(parent, name, path, &stat),
             None => Ok(()),
         }
@@ -205,11 +207,16 @@ impl Unpacker<'_> {
         name: &CString,
         path: &[u8],
         former: &Stat,
-    ) -> Result<(), UnpackError> {
+    ) -> Result<(), LayerError> {
         let kind = FileType::from_raw_mode(former.st_mode);
-        tree::remove(&*parent.fd, name).map_err(|error| UnpackError::io("replace", path, error))?;
+        tree::remove(&*parent.fd, name).map_err(|error| LayerError::io("replace", path, error))?;
         if kind.is_dir() {
             self.directories.forget(path);
+        }
+        if is_whiteout(former)
+            && let Some(whiteouts) = self.directories.whiteouts_mut(&parent.path)
+        {
+            *whiteouts -= 1;
         }
         if kind.is_dir() || kind.is_symlink() {
             self.parents.forget();

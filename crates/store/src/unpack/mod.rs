@@ -7,9 +7,6 @@
 mod attributes;
 mod directories;
 mod entry;
-mod error;
-mod limits;
-mod name;
 mod parents;
 mod regular;
 
@@ -17,13 +14,11 @@ use std::fs::File;
 use std::io::{BufRead, BufWriter};
 use std::os::fd::OwnedFd;
 
-pub use attributes::is_image_xattr;
-pub(crate) use attributes::{OPAQUE, checksum as xattr_checksum};
-pub use error::UnpackError;
-pub use limits::LayerLimits;
+use gaufre_lazy::layer::{LayerError, LayerLimits, Reader};
+
+pub(crate) use attributes::checksum as xattr_checksum;
 
 use crate::record::{Step, Writer};
-use crate::tar::Reader;
 use directories::Directories;
 use parents::Parents;
 
@@ -46,10 +41,10 @@ pub(crate) fn unpack(
     root: OwnedFd,
     record: File,
     limits: &LayerLimits,
-) -> Result<Unpacked, UnpackError> {
+) -> Result<Unpacked, LayerError> {
     let mut reader = Reader::new(tar);
     let mut unpacker = Unpacker {
-        parents: Parents::new(root).map_err(|error| UnpackError::io("open", b"/", error))?,
+        parents: Parents::new(root).map_err(|error| LayerError::io("open", b"/", error))?,
         directories: Directories::default(),
         record: Writer::new(BufWriter::with_capacity(1 << 16, record)),
         limits,
@@ -80,27 +75,27 @@ struct Unpacker<'a> {
 
 impl Unpacker<'_> {
     /// Counts one more inode or link against the limit.
-    fn count(&mut self) -> Result<(), UnpackError> {
+    fn count(&mut self) -> Result<(), LayerError> {
         self.done.files += 1;
         if self.done.files > self.limits.entries {
-            return Err(UnpackError::Limit { what: "files", limit: self.limits.entries });
+            return Err(LayerError::Limit { what: "files", limit: self.limits.entries });
         }
         Ok(())
     }
 
-    fn note(&mut self, path: &[u8], step: &Step) -> Result<(), UnpackError> {
-        self.record.write(path, step).map_err(|error| UnpackError::io("record", path, error))
+    fn note(&mut self, path: &[u8], step: &Step) -> Result<(), LayerError> {
+        self.record.write(path, step).map_err(|error| LayerError::io("record", path, error))
     }
 
-    fn finish(mut self) -> Result<Unpacked, UnpackError> {
+    fn finish(mut self) -> Result<Unpacked, LayerError> {
         self.finish_directories()?;
-        self.record.finish().map_err(|error| UnpackError::io("record", b"/", error))?;
+        self.record.finish().map_err(|error| LayerError::io("record", b"/", error))?;
         Ok(self.done)
     }
 }
 
 /// Reads what stands behind the archive's end: it is part of the stream whose digest is checked.
-fn drain(mut stream: impl BufRead) -> Result<(), UnpackError> {
+fn drain(mut stream: impl BufRead) -> Result<(), LayerError> {
     loop {
         match stream.fill_buf() {
             Ok([]) => return Ok(()),
@@ -108,7 +103,7 @@ fn drain(mut stream: impl BufRead) -> Result<(), UnpackError> {
                 let len = bytes.len();
                 stream.consume(len);
             }
-            Err(source) => return Err(UnpackError::io("read", b"/", source)),
+            Err(source) => return Err(LayerError::io("read", b"/", source)),
         }
     }
 }

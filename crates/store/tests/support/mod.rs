@@ -9,11 +9,14 @@
 )]
 
 use std::collections::BTreeMap;
+use std::error::Error;
 use std::fs;
+use std::io::Cursor;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use gaufre_lazy::write_index;
 use gaufre_store::{AddLayerError, LayerLimits, LayerOutcome, Store, StoreOptions};
 use oci_spec::image::Digest;
 use sha2::{Digest as _, Sha256};
@@ -54,6 +57,7 @@ impl TestStore {
         let diff_id = digest_of(tar);
         let lease = self.store.lease().unwrap();
         let outcome = self.store.add_layer(&lease, &diff_id, tar, limits);
+        assert_index_agrees(tar, limits, &outcome);
         (diff_id, outcome)
     }
 
@@ -68,6 +72,15 @@ impl TestStore {
             let left: Vec<_> = fs::read_dir(self.store.root().join(part)).unwrap().collect();
             assert!(left.is_empty(), "{part} holds {left:?}");
         }
+    }
+}
+
+/// The index writer accepts and refuses the same layers as the unpacker.
+fn assert_index_agrees(tar: &[u8], limits: &LayerLimits, outcome: &Result<LayerOutcome, AddLayerError>) {
+    match (outcome, write_index(tar, Cursor::new(Vec::new()), limits)) {
+        (Ok(_), Ok(_)) | (Err(_), Err(_)) => {}
+        (Ok(_), Err(error)) => panic!("the layer is unpacked but not indexed: {error} {:?}", error.source()),
+        (Err(error), Ok(_)) => panic!("the layer is indexed but not unpacked: {error} {:?}", error.source()),
     }
 }
 

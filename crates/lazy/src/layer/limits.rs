@@ -4,7 +4,7 @@ use std::error::Error;
 use std::io;
 use std::time::Duration;
 
-use super::UnpackError;
+use super::LayerError;
 
 /// Bounds that a layer is unpacked within; more is refused before it fills the disk or the inode table.
 ///
@@ -56,7 +56,7 @@ impl LayerLimits {
     }
 
     /// Where the reader stopped at [`Self::stream_bytes`]: says so, rather than that the stream failed.
-    pub(crate) fn said_of(&self, error: UnpackError) -> UnpackError {
+    pub fn said_of(&self, error: LayerError) -> LayerError {
         let mut next: Option<&(dyn Error + 'static)> = Some(&error);
         while let Some(cause) = next {
             if cause.downcast_ref::<io::Error>().is_some_and(|cause| {
@@ -70,17 +70,17 @@ impl LayerLimits {
     }
 
     /// What is said of a stream that has more bytes than [`Self::stream_bytes`].
-    pub(super) fn too_long(&self) -> UnpackError {
+    pub fn too_long(&self) -> LayerError {
         match (self.compressed_bytes, self.stream_bytes()) {
             (Some(compressed_bytes), limit_bytes) if limit_bytes < self.bytes => {
-                UnpackError::Ratio { compressed_bytes, limit_bytes }
+                LayerError::Ratio { compressed_bytes, limit_bytes }
             }
-            _ => UnpackError::Limit { what: "bytes", limit: self.bytes },
+            _ => LayerError::Limit { what: "bytes", limit: self.bytes },
         }
     }
 
     /// The most bytes that the decompressed stream may have.
-    pub(crate) fn stream_bytes(&self) -> u64 {
+    pub fn stream_bytes(&self) -> u64 {
         let by_ratio = self.compressed_bytes.map_or(u64::MAX, |compressed| {
             compressed.saturating_mul(self.ratio).saturating_add(FREE_OF_RATIO_BYTES)
         });

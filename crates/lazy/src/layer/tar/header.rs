@@ -72,11 +72,13 @@ impl<'a> Header<'a> {
     }
 
     pub(crate) fn device(&self) -> Result<(u32, u32), TarFault> {
-        let number = |at| {
-            u32::try_from(self.unsigned(at, 8, "device number")?)
-                .map_err(|_| TarFault::Range("device number"))
+        const WHAT: &str = "device number";
+        let number = |at, bits: u32| match u32::try_from(self.unsigned(at, 8, WHAT)?) {
+            Ok(number) if number >> bits == 0 => Ok(number),
+            _ => Err(TarFault::Range(WHAT)),
         };
-        Ok((number(329)?, number(337)?))
+        // More bits than these the kernel has not, and mknod(2) would drop them.
+        Ok((number(329, 12)?, number(337, 20)?))
     }
 
     pub(crate) fn gnu_sparse(&self) -> Result<GnuSparse, TarFault> {

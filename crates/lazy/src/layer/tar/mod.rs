@@ -10,52 +10,70 @@ mod reader;
 mod sparse;
 
 pub use error::{TarError, TarFault};
-pub(crate) use reader::Reader;
+pub use reader::Reader;
 
 /// One file of the archive, its extension headers folded in. The data is read from the [`Reader`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Entry {
+pub struct Entry {
     /// As in the archive: not normalised, not trusted.
-    pub(crate) path: Vec<u8>,
-    pub(crate) kind: Kind,
+    pub path: Vec<u8>,
+    /// What it is, with what belongs to that kind.
+    pub kind: Kind,
     /// Permission bits, set-id and sticky; nothing else.
-    pub(crate) mode: u32,
-    pub(crate) uid: u32,
-    pub(crate) gid: u32,
-    pub(crate) mtime: Time,
+    pub mode: u32,
+    /// The owner.
+    pub uid: u32,
+    /// The owner's group.
+    pub gid: u32,
+    /// When its data last changed.
+    pub mtime: Time,
     /// Names and values of extended attributes.
-    pub(crate) xattrs: Vec<(Vec<u8>, Vec<u8>)>,
+    pub xattrs: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
 /// What an entry is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Kind {
-    /// `size_bytes` is the length of the file, holes included.
+pub enum Kind {
+    /// A regular file.
     Regular {
+        /// The length of the file, holes included.
         size_bytes: u64,
+        /// Where its data lies in it.
         holes: Holes,
     },
+    /// A second name.
     HardLink {
+        /// The name that the file has already, as in the archive.
         target: Vec<u8>,
     },
+    /// A symbolic link.
     Symlink {
+        /// What it points at.
         target: Vec<u8>,
     },
+    /// A character device.
     Character {
+        /// The driver.
         major: u32,
+        /// Which of its devices.
         minor: u32,
     },
+    /// A block device.
     Block {
+        /// The driver.
         major: u32,
+        /// Which of its devices.
         minor: u32,
     },
+    /// A directory.
     Directory,
+    /// A named pipe.
     Fifo,
 }
 
 /// Where the data of a regular file lies.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Holes {
+pub enum Holes {
     /// All of it follows in one piece.
     None,
     /// The pieces that follow, in order, with nothing but holes between.
@@ -64,14 +82,18 @@ pub(crate) enum Holes {
 
 /// A piece of data of a sparse file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Piece {
-    pub(crate) offset_bytes: u64,
-    pub(crate) len_bytes: u64,
+pub struct Piece {
+    /// Where it lies in the file.
+    pub offset_bytes: u64,
+    /// How long it is.
+    pub len_bytes: u64,
 }
 
 /// Time since the epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Time {
-    pub(crate) seconds: i64,
-    pub(crate) nanoseconds: u32,
+pub struct Time {
+    /// Whole seconds, negative before 1970.
+    pub seconds: i64,
+    /// Nanoseconds after that second, below a thousand million.
+    pub nanoseconds: u32,
 }

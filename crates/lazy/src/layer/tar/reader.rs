@@ -12,7 +12,8 @@ const MAX_EXTENSION_BYTES: u64 = 1 << 20;
 const MAX_PIECES: usize = 1 << 18;
 
 /// Reads entries from a stream; between two entries the data of the first may be read.
-pub(crate) struct Reader<R> {
+#[derive(Debug)]
+pub struct Reader<R> {
     stream: R,
     offset_bytes: u64,
     /// Of the current entry's data, and of the padding behind it.
@@ -30,13 +31,17 @@ struct Pending {
 }
 
 impl<R: BufRead> Reader<R> {
-    pub(crate) fn new(stream: R) -> Self {
+    /// Reads the archive that `stream` gives.
+    pub fn new(stream: R) -> Self {
         Self { stream, offset_bytes: 0, data_bytes: 0, padding_bytes: 0, global: Records::default() }
     }
 
     /// The next entry; what is left of the former one's data is passed over. `None` at the end of the archive:
     /// two zero blocks, or the end of the stream, of which some writers make do.
-    pub(crate) fn next_entry(&mut self) -> Result<Option<Entry>, TarError> {
+    ///
+    /// # Errors
+    /// The stream failed or is cut off, or a header is refused ([`TarFault`]).
+    pub fn next_entry(&mut self) -> Result<Option<Entry>, TarError> {
         self.skip_data()?;
         let mut pending = Pending::default();
         loop {
@@ -76,7 +81,10 @@ impl<R: BufRead> Reader<R> {
     }
 
     /// The next bytes of the current entry's data, in the stream's own buffer; empty at its end.
-    pub(crate) fn data(&mut self) -> Result<&[u8], TarError> {
+    ///
+    /// # Errors
+    /// The stream failed or is cut off.
+    pub fn data(&mut self) -> Result<&[u8], TarError> {
         if self.data_bytes == 0 {
             return Ok(&[]);
         }
@@ -90,14 +98,24 @@ impl<R: BufRead> Reader<R> {
     }
 
     /// Marks `len` bytes that [`Self::data`] gave as used.
-    pub(crate) fn consume(&mut self, len: usize) {
+    pub fn consume(&mut self, len: usize) {
         self.stream.consume(len);
         self.offset_bytes += len as u64;
         self.data_bytes = self.data_bytes.saturating_sub(len as u64);
     }
 
+    /// Where in the stream the reader stands, in bytes: right after [`Self::next_entry`], where the entry's data begins.
+    pub fn offset_bytes(&self) -> u64 {
+        self.offset_bytes
+    }
+
+    /// The stream, to be told what comes next; reading from it would confuse this reader.
+    pub(crate) fn stream_mut(&mut self) -> &mut R {
+        &mut self.stream
+    }
+
     /// The stream behind the archive: padding, or nothing.
-    pub(crate) fn into_stream(self) -> R {
+    pub fn into_stream(self) -> R {
         self.stream
     }
 

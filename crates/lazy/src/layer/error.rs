@@ -2,11 +2,11 @@
 
 use std::io;
 
-use crate::tar::TarError;
+use super::tar::TarError;
 
 /// A layer that cannot be unpacked.
 #[derive(Debug, thiserror::Error)]
-pub enum UnpackError {
+pub enum LayerError {
     /// The stream is broken, or refused as a tar archive.
     #[error("the layer is no acceptable tar archive")]
     Tar(#[from] TarError),
@@ -18,7 +18,7 @@ pub enum UnpackError {
         /// The rule that it breaks.
         why: &'static str,
     },
-    /// More than [`crate::LayerLimits`] allows.
+    /// More than [`super::LayerLimits`] allows.
     #[error("the layer exceeds the limit of {limit} {what}")]
     Limit {
         /// What is counted.
@@ -48,12 +48,14 @@ pub enum UnpackError {
     },
 }
 
-impl UnpackError {
-    pub(crate) fn entry(path: &[u8], why: &'static str) -> Self {
+impl LayerError {
+    /// The entry `path` breaks a rule.
+    pub fn entry(path: &[u8], why: &'static str) -> Self {
         Self::Entry { path: String::from_utf8_lossy(path).into_owned(), why }
     }
 
-    pub(crate) fn io(action: &'static str, path: &[u8], source: impl Into<io::Error>) -> Self {
+    /// A step with the file `path` that the system refused.
+    pub fn io(action: &'static str, path: &[u8], source: impl Into<io::Error>) -> Self {
         Self::Io { action, path: String::from_utf8_lossy(path).into_owned(), source: source.into() }
     }
 }

@@ -71,4 +71,7 @@ pub enum TarFault {
     /// Overlapping, unordered or out of the file.
     #[error("its map of holes is not in order or does not fit its size")]
     Sparse,
+    /// GNU tar has the next piece begin with a new block, Go's reader has not.
+    #[error("a piece of its data between holes ends within a block, which tools read in different ways")]
+    SparsePiece,
 }
