@@ -4,6 +4,8 @@ use crate::dirs::Dirs;
 use crate::failure::Failure;
 use crate::keeper::WaitingKeeper;
 use crate::sandbox::{Catalog, SandboxId};
+use crate::settings::NetworkMode;
+use gaufre_image::{RegistriesConf, RegistriesConfError};
 use gaufre_store::{Store, StoreOptions};
 use rustix::fs::{Access, access};
 use rustix::io::Errno;
@@ -25,6 +27,7 @@ pub struct EngineOptions {
 pub struct Engine {
     pub(crate) dirs: Dirs,
     store: OnceCell<Store>,
+    registries: OnceCell<RegistriesConf>,
     expected: RefCell<Expected>,
 }
 
@@ -98,7 +101,7 @@ impl Engine {
             root: options.root.map_or(Ok(system.root), absolute)?,
             run: options.run.map_or(Ok(system.run), absolute)?,
         };
-        Ok(Self { dirs, store: OnceCell::new(), expected: RefCell::default() })
+        Ok(Self { dirs, store: OnceCell::new(), registries: OnceCell::new(), expected: RefCell::default() })
     }
 
     /// Where this engine works.
@@ -124,11 +127,21 @@ impl Engine {
         Ok(self.store.get_or_init(|| store))
     }
 
-    /// Says that the next sandbox to be created will be started at once: its keeper is loaded meanwhile.
-    pub fn expect_start(&self) {
+    /// What registries.conf says, as it was when it was first asked.
+    pub(crate) fn registries(&self) -> Result<&RegistriesConf, RegistriesConfError> {
+        if let Some(conf) = self.registries.get() {
+            return Ok(conf);
+        }
+        let conf = RegistriesConf::load()?;
+        Ok(self.registries.get_or_init(|| conf))
+    }
+
+    /// Says that the next sandbox to be created will be started at once, with this network: its keeper is loaded
+    /// meanwhile.
+    pub fn expect_start(&self, network: &NetworkMode) {
         // Without one, or if something fails here, the start does all of it, and says what is wrong.
         let Ok(id) = SandboxId::random() else { return };
-        let Ok(keeper) = WaitingKeeper::start(&self.dirs, &id) else { return };
+        let Ok(keeper) = WaitingKeeper::start(&self.dirs, &id, network.is_own()) else { return };
         self.expected.replace(Expected { id: Some(id.clone()), keeper: Some((id, keeper)) });
     }
 

@@ -114,13 +114,14 @@ impl Engine {
     /// See [`PullError`]; the store is as before.
     pub fn pull(&self, request: &PullRequest, progress: &dyn PullProgress) -> Result<PulledImage, PullError> {
         let name = &request.reference;
-        let conf = RegistriesConf::load()
+        let conf = self
+            .registries()
             .map_err(|source| PullError::Name { name: name.clone(), source: Box::new(source) })?;
-        let here = self.image_here(name, request.platform.as_ref(), &conf)?;
+        let here = self.image_here(name, request.platform.as_ref(), conf)?;
         match (request.policy, here) {
             (PullPolicy::Missing | PullPolicy::Never, Some(image)) => Ok(image),
             (PullPolicy::Never, None) => Err(PullError::NotHere(name.clone())),
-            (PullPolicy::Newer, Some(image)) => self.fetch(request, conf, progress).or_else(|error| {
+            (PullPolicy::Newer, Some(image)) => self.fetch(request, conf.clone(), progress).or_else(|error| {
                 // As podman: whatever keeps a newer one away, this one will do.
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
@@ -128,7 +129,7 @@ impl Engine {
                 );
                 Ok(image)
             }),
-            _ => self.fetch(request, conf, progress),
+            _ => self.fetch(request, conf.clone(), progress),
         }
     }
 

@@ -44,7 +44,7 @@ pub use bridge::BridgeError;
 pub use check::CheckError;
 pub use hosts::{AddedHost, BadHost, HostsRequest, hosts_file};
 pub use netlink::NetlinkError;
-pub use netns::{NetnsError, loopback_up};
+pub use netns::{NetnsError, new_netns};
 pub use nft::ForwardObstacle;
 pub use port::{ParsePortError, PortMapping, Protocol};
 pub use release::{DetachError, DetachErrors};

@@ -1,16 +1,20 @@
-//! Work inside another network namespace.
+//! Network namespaces: making one, and work inside another.
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use crate::netlink::{NetlinkError, Socket};
+use crate::sys::unshare_network;
 
 /// The network of a sandbox that could not be entered or set up.
 #[derive(Debug, thiserror::Error)]
 pub enum NetnsError {
+    /// It cannot be made (unshare(2) needs `CAP_SYS_ADMIN`).
+    #[error("cannot make a network namespace for the container")]
+    Make(#[source] io::Error),
     /// It cannot be entered (setns(2) needs `CAP_SYS_ADMIN`), or not be left again.
     #[error("cannot enter the network namespace of the container")]
     Enter(#[source] io::Error),
@@ -33,10 +37,20 @@ pub(crate) fn route_socket_in(netns: BorrowedFd<'_>) -> Result<Socket, NetnsErro
     socket.map_err(NetnsError::Enter)
 }
 
-/// Switches the loopback interface on in a network namespace; what a sandbox without network has.
+/// A new network namespace that has nothing but a loopback interface, which is on: what a sandbox without network has. It
+/// goes when nothing uses it and its descriptors are closed.
 ///
 /// # Errors
-/// [`NetnsError`] if the namespace cannot be entered or the kernel refuses.
-pub fn loopback_up(netns: BorrowedFd<'_>) -> Result<(), NetnsError> {
-    route_socket_in(netns)?.loopback_up().map_err(NetnsError::Configure)
+/// [`NetnsError`] if the kernel refuses to make it or to set it up.
+pub fn new_netns() -> Result<OwnedFd, NetnsError> {
+    const OWN: &str = "/proc/thread-self/ns/net";
+    let home = File::open(OWN).map_err(NetnsError::Make)?;
+    unshare_network().map_err(NetnsError::Make)?;
+    let made = File::open(OWN).and_then(|netns| Ok((netns, Socket::route()?)));
+    // Who could make it can go home.
+    move_into_link_name_space(home.as_fd(), Some(LinkNameSpaceType::Network))
+        .map_err(|errno| NetnsError::Enter(errno.into()))?;
+    let (netns, socket) = made.map_err(NetnsError::Make)?;
+    socket.loopback_up().map_err(NetnsError::Configure)?;
+    Ok(netns.into())
 }

@@ -1,4 +1,4 @@
-//! The one system call that rustix lacks here: options of netlink sockets.
+//! System calls that rustix lacks here, or has as unsafe.
 
 #![allow(unsafe_code)]
 
@@ -14,5 +14,12 @@ pub(crate) fn set_netlink_option(socket: BorrowedFd<'_>, option: libc::c_int) ->
     let result = unsafe {
         libc::setsockopt(socket.as_raw_fd(), libc::SOL_NETLINK, option, (&raw const on).cast(), len_bytes)
     };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Puts the calling thread into a new network namespace (unshare(2)).
+pub(crate) fn unshare_network() -> io::Result<()> {
+    // SAFETY: of what threads share, nothing is taken apart: only which network the calling thread sees changes.
+    let result = unsafe { libc::unshare(libc::CLONE_NEWNET) };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }

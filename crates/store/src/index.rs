@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+use rusqlite::{Connection, FileControl, OpenFlags, Transaction, TransactionBehavior};
 use rustix::fs::{AtFlags, FileType, Mode};
 use rustix::io::Errno;
 
@@ -205,7 +205,12 @@ impl Store {
         let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
         connection.busy_timeout(BUSY).map_err(failed)?;
         // FULL: a transaction that was reported as done is still there after a power cut.
-        connection.execute_batch("PRAGMA foreign_keys = ON; PRAGMA synchronous = FULL;").map_err(failed)?;
+        // The limit: what is in the log has no use once the last connection has moved it into the database.
+        const SETTINGS: &str =
+            "PRAGMA foreign_keys = ON; PRAGMA synchronous = FULL; PRAGMA journal_size_limit = 0;";
+        connection.execute_batch(SETTINGS).map_err(failed)?;
+        // The log and its index stay, empty, where each of many short processes would make and remove them again.
+        connection.file_control(Some(rusqlite::MAIN_DB), FileControl::PersistWal(&mut 1)).map_err(failed)?;
         match version(&connection).map_err(failed)? {
             VERSION => Ok(connection),
             0 | 1 => {

@@ -17,7 +17,7 @@ pub use user::UserError;
 pub(crate) use user::resolve as resolve_user;
 
 use crate::failure::Failure;
-use crate::sandbox::{Definition, RecordError, Sandbox, SandboxId};
+use crate::sandbox::{Definition, RecordError, Sandbox, SandboxId, private_dir, replace_json};
 use crate::settings::{NetworkMode, is_of_an_interface};
 use gaufre_store::Store;
 use oci_spec::OciSpecError;
@@ -64,6 +64,14 @@ pub enum BundleError {
     /// What was asked for has no form in the specification.
     #[error("cannot put the container's settings into a bundle")]
     Spec(#[from] OciSpecError),
+    /// The bundle's directory cannot be made.
+    #[error("cannot create {}", path.display())]
+    Directory {
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
     /// The bundle cannot be written.
     #[error(transparent)]
     Record(#[from] RecordError),
@@ -75,20 +83,20 @@ impl Failure for BundleError {
     }
 }
 
-/// Makes the bundle of `sandbox`, whose root filesystem is behind `rootfs`. `joined` is the network namespace of
-/// another sandbox to join, which this process has to keep open until the sandbox is created.
+/// Makes the bundle of `sandbox`, whose root filesystem is behind `rootfs`. `netns` is the network
+/// namespace to be in, if it is not the host's, which this process has to keep open until the sandbox is created.
 pub(crate) fn make(
     store: &Store,
     sandbox: &Sandbox,
     rootfs: BorrowedFd<'_>,
-    joined: Option<BorrowedFd<'_>>,
+    netns: Option<BorrowedFd<'_>>,
 ) -> Result<Spec, BundleError> {
     let definition = &sandbox.definition;
     let settings = &definition.settings;
     let user = user::resolve(rootfs, definition.process.user.as_deref(), &settings.groups)?;
     let mut linux = LinuxBuilder::default()
         .cgroups_path(cgroup_path(sandbox.id()))
-        .namespaces(namespaces(&settings.network, joined)?)
+        .namespaces(namespaces(netns)?)
         .resources(resources::resources(settings, &devices::rules(settings)?)?)
         .devices(devices::devices(settings)?)
         .masked_paths(security::masked_paths(settings))
@@ -112,7 +120,9 @@ pub(crate) fn make(
         // The UTS namespace is the host's too, and so is its name.
         spec.set_hostname(None);
     }
-    crate::sandbox::replace_json(&sandbox.bundle().join("config.json"), &spec, false)?;
+    let bundle = sandbox.bundle();
+    private_dir(&bundle).map_err(|source| BundleError::Directory { path: bundle.clone(), source })?;
+    replace_json(&bundle.join("config.json"), &spec, false)?;
     Ok(spec)
 }
 
@@ -121,10 +131,7 @@ pub(crate) fn hostname_of(definition: &Definition) -> String {
     definition.settings.hostname.clone().unwrap_or_else(|| definition.id.short().to_owned())
 }
 
-fn namespaces(
-    network: &NetworkMode,
-    joined: Option<BorrowedFd<'_>>,
-) -> Result<Vec<LinuxNamespace>, OciSpecError> {
+fn namespaces(netns: Option<BorrowedFd<'_>>) -> Result<Vec<LinuxNamespace>, OciSpecError> {
     let new = |typ| LinuxNamespaceBuilder::default().typ(typ).build();
     let mut namespaces = vec![
         new(LinuxNamespaceType::Pid)?,
@@ -132,16 +139,12 @@ fn namespaces(
         new(LinuxNamespaceType::Ipc)?,
         new(LinuxNamespaceType::Cgroup)?,
     ];
-    if *network != NetworkMode::Host {
+    if let Some(netns) = netns {
         namespaces.push(new(LinuxNamespaceType::Uts)?);
-        namespaces.push(match joined {
-            // Not by the number of a process in it, which may come to mean another.
-            Some(netns) => {
-                let path = format!("/proc/self/fd/{}", netns.as_raw_fd());
-                LinuxNamespaceBuilder::default().typ(LinuxNamespaceType::Network).path(path).build()?
-            }
-            None => new(LinuxNamespaceType::Network)?,
-        });
+        // Not by the number of a process in it, which may come to mean another.
+        let path = format!("/proc/self/fd/{}", netns.as_raw_fd());
+        let network = LinuxNamespaceBuilder::default().typ(LinuxNamespaceType::Network).path(path);
+        namespaces.push(network.build()?);
     }
     Ok(namespaces)
 }

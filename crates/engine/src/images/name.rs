@@ -38,9 +38,10 @@ pub(crate) fn lookup(store: &Store, name: &str, conf: &RegistriesConf) -> Result
 
 impl Engine {
     pub(crate) fn find_image(&self, name: &str) -> Result<NamedImage, ImagesError> {
-        let conf = RegistriesConf::load()
+        let conf = self
+            .registries()
             .map_err(|source| ImagesError::Name { name: name.to_owned(), source: Box::new(source) })?;
-        let found = lookup(self.store()?, name, &conf)?;
+        let found = lookup(self.store()?, name, conf)?;
         match found {
             Some(found) => Ok(found.image),
             None => Err(self.not_found(name)),
@@ -95,9 +96,10 @@ impl Engine {
 
     /// Which of the names of `found` is meant by `asked`.
     pub(crate) fn matching_name(&self, asked: &str, found: &NamedImage) -> Result<String, ImagesError> {
-        let conf = RegistriesConf::load()
+        let conf = self
+            .registries()
             .map_err(|source| ImagesError::Name { name: asked.to_owned(), source: Box::new(source) })?;
-        let mut names = candidates(asked, &conf);
+        let mut names = candidates(asked, conf);
         names.extend(new_name(asked));
         let name = names.into_iter().find(|name| found.names.contains(name));
         Ok(name.ok_or_else(|| ImageError::NotFound { name: asked.to_owned() })?)

@@ -50,8 +50,9 @@ pub(super) struct Assignment {
 }
 
 impl WaitingKeeper {
-    /// Starts the keeper of the sandbox that has, or will have, this ID.
-    pub(crate) fn start(dirs: &Dirs, id: &SandboxId) -> io::Result<Self> {
+    /// Starts the keeper of the sandbox that has, or will have, this ID. One that is likely to need a network namespace
+    /// makes it while it waits.
+    pub(crate) fn start(dirs: &Dirs, id: &SandboxId, makes_netns: bool) -> io::Result<Self> {
         // The keeper enters no sandbox, but the processes that it clones for one start out as copies of it.
         let exe = sealed_exe().map_err(io::Error::other)?;
         let (line, theirs) =
@@ -64,7 +65,8 @@ impl WaitingKeeper {
             .arg(&dirs.root)
             .arg(&dirs.run)
             .arg(id.as_str())
-            .arg(theirs.as_raw_fd().to_string());
+            .arg(theirs.as_raw_fd().to_string())
+            .args(makes_netns.then_some(MAKE_NETNS));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).env_clear();
         fcntl_setfd(&theirs, FdFlags::empty())?;
         // Nobody waits for it: it outlives us, and if it does not, it is our parent's to reap.
@@ -121,6 +123,9 @@ pub(super) fn receive(line: &OwnedFd) -> io::Result<Option<Assignment>> {
         client: fds.next().map(UnixStream::from),
     }))
 }
+
+/// The word on a keeper's command line that has it make a network namespace.
+pub(super) const MAKE_NETNS: &str = "netns";
 
 const START: u8 = b's';
 const TAKE_OVER: u8 = b't';

@@ -23,7 +23,7 @@ use jiff::Timestamp;
 use rustix::fs::{Mode, OFlags, open};
 use std::io;
 use std::net::IpAddr;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// A workload cannot be brought to run.
 #[derive(Debug, thiserror::Error)]
@@ -109,13 +109,14 @@ impl Failure for BringUpError {
     }
 }
 
-/// Makes everything and starts the workload. What was made before a failure is taken down by the caller.
+/// Makes everything and starts the workload. What was made before a failure is taken down by the caller. `netns` is a
+/// network namespace that nobody uses yet.
 pub(super) fn bring_up(
     dirs: &Dirs,
     sandbox: &Sandbox,
     restarts: &Restarts,
     clients: &mut Clients,
-    listener: &mut Option<OwnedFd>,
+    (listener, netns): (&mut Option<OwnedFd>, Option<OwnedFd>),
 ) -> Result<Serving, BringUpError> {
     let definition = &sandbox.definition;
     let settings = &definition.settings;
@@ -130,9 +131,9 @@ pub(super) fn bring_up(
             volatile: settings.remove_on_exit,
         })
         .map_err(|error| BringUpError::Rootfs(Box::new(error)))?;
-    let joined = shared_network(dirs, &settings.network)?;
+    let netns = network_namespace(dirs, &settings.network, netns)?;
     prepare("the files of the network", || write_network_files(sandbox, &NetworkFiles::default()))?;
-    let spec = bundle::make(&store, sandbox, rootfs.as_fd(), joined.as_ref().map(AsFd::as_fd))?;
+    let spec = bundle::make(&store, sandbox, rootfs.as_fd(), netns.as_ref().map(AsFd::as_fd))?;
     let mounts = spec.mounts().as_deref().unwrap_or_default();
     if definition.process.cwd_asked && workdir::is_missing(rootfs.as_fd(), &definition.process.cwd, mounts) {
         return Err(BringUpError::NoWorkingDirectory(definition.process.cwd.clone()));
@@ -169,7 +170,7 @@ pub(super) fn bring_up(
         error => BringUpError::Create(Box::new(error)),
     })?;
 
-    let network = connect(dirs, sandbox, &created)?;
+    let network = connect(dirs, sandbox, &created, netns.as_ref().map(AsFd::as_fd))?;
     let running = Running {
         pid: created.pid().as_raw_nonzero().get(),
         start_ticks: crate::process::start_ticks(created.pid().as_raw_nonzero().get()).unwrap_or(0),
@@ -273,24 +274,21 @@ struct Connected {
     ports: Vec<OwnedFd>,
 }
 
-fn connect(dirs: &Dirs, sandbox: &Sandbox, created: &Created) -> Result<Connected, BringUpError> {
-    let refuse = |error: Box<dyn std::error::Error + Send + Sync>| BringUpError::Network(error);
-    match &sandbox.definition.settings.network {
-        NetworkMode::Host | NetworkMode::Container(_) => Ok(Connected::default()),
-        NetworkMode::None => {
-            let netns = created.netns().map_err(|error| refuse(error.into()))?;
-            gaufre_net::loopback_up(netns.as_fd()).map_err(|error| refuse(error.into()))?;
-            Ok(Connected::default())
-        }
-        NetworkMode::Bridge => {
-            let netns = created.netns().map_err(|error| refuse(error.into()))?;
-            let net = Net::open(&dirs.run).map_err(|error| refuse(error.into()))?;
+fn connect(
+    dirs: &Dirs,
+    sandbox: &Sandbox,
+    created: &Created,
+    netns: Option<BorrowedFd<'_>>,
+) -> Result<Connected, BringUpError> {
+    match (&sandbox.definition.settings.network, netns) {
+        (NetworkMode::Bridge, Some(netns)) => {
+            let net = Net::open(&dirs.run).map_err(refuse)?;
             let request = AttachRequest {
                 id: sandbox.id().as_str(),
-                netns: netns.as_fd(),
+                netns,
                 ports: &sandbox.definition.settings.ports,
             };
-            let attached = net.attach(&request).map_err(|error| refuse(error.into()))?;
+            let attached = net.attach(&request).map_err(refuse)?;
             let files = NetworkFiles {
                 ip: Some(IpAddr::V4(attached.attachment.ip)),
                 gateway: Some(IpAddr::V4(attached.attachment.gateway)),
@@ -304,12 +302,28 @@ fn connect(dirs: &Dirs, sandbox: &Sandbox, created: &Created) -> Result<Connecte
             }
             Ok(Connected { attachment: Some(attached.attachment), ports: attached.reservations })
         }
+        _ => Ok(Connected::default()),
     }
 }
 
-/// The network namespace of the sandbox to share one with.
-fn shared_network(dirs: &Dirs, network: &NetworkMode) -> Result<Option<OwnedFd>, BringUpError> {
-    let NetworkMode::Container(name) = network else { return Ok(None) };
+fn refuse(error: impl std::error::Error + Send + Sync + 'static) -> BringUpError {
+    BringUpError::Network(error.into())
+}
+
+/// The network namespace that the sandbox is to be in, if it is not the host's: its own, for which `unused` will do, or
+/// that of the sandbox to share one with.
+fn network_namespace(
+    dirs: &Dirs,
+    network: &NetworkMode,
+    unused: Option<OwnedFd>,
+) -> Result<Option<OwnedFd>, BringUpError> {
+    let name = match network {
+        NetworkMode::Host => return Ok(None),
+        NetworkMode::None | NetworkMode::Bridge => {
+            return unused.map_or_else(|| gaufre_net::new_netns().map_err(refuse), Ok).map(Some);
+        }
+        NetworkMode::Container(name) => name,
+    };
     if let Status::Running(running) = Catalog::new(dirs).find(name)?.status()?
         && let Some(pidfd) = open_pidfd(running.pid, running.start_ticks)
         && let Some(netns) =

@@ -47,16 +47,18 @@ struct Arguments {
     id: SandboxId,
     /// Where it hears what to do. Inherited; its number is on the command line.
     line: OwnedFd,
+    /// Whether it makes a network namespace while it waits.
+    makes_netns: bool,
 }
 
-/// The hidden verb `keeper`: `gaufre keeper ROOT RUN ID LINE-FD`.
+/// The hidden verb `keeper`: `gaufre keeper ROOT RUN ID LINE-FD [netns]`.
 #[must_use]
 pub fn main(arguments: Vec<OsString>) -> ExitCode {
     let Some(arguments) = Arguments::parse(arguments) else {
         eprintln!("gaufre keeper is started by gaufre itself");
         return ExitCode::from(125);
     };
-    let Arguments { dirs, id, line } = arguments;
+    let Arguments { dirs, id, line, makes_netns } = arguments;
     // Or else it has the number of a descriptor for a name, by which it was executed.
     let _ = rustix::thread::set_name(c"gaufre-keeper");
     // Of its own session: no terminal's hang-up or interrupt reaches it. Fails only for one that leads a group
@@ -74,6 +76,8 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
         .try_init();
     rustix::process::umask(rustix::fs::Mode::WGRP | rustix::fs::Mode::WOTH);
 
+    // If it fails now, it is tried again when it is needed.
+    let netns = if makes_netns { gaufre_net::new_netns().ok() } else { None };
     // Whoever started us has ended, or has found that there is nothing to keep.
     let Ok(Some(assignment)) = assignment::receive(&line) else { return ExitCode::SUCCESS };
     drop(line);
@@ -95,6 +99,7 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
         restarts: Restarts::new(&sandbox),
         clients: Clients::new(client),
         listener: None,
+        netns,
         report,
     };
     keeper.keep(task, lock)
@@ -108,6 +113,8 @@ struct Keeper<'a> {
     clients: Clients,
     /// Where further clients are let in.
     listener: Option<OwnedFd>,
+    /// A network namespace that was made beforehand, for the first run.
+    netns: Option<OwnedFd>,
     report: Report,
 }
 
@@ -173,9 +180,9 @@ impl Keeper<'_> {
     }
 
     fn start(&mut self) -> Outcome {
-        let Self { dirs, sandbox, restarts, clients, listener, report } = self;
+        let Self { dirs, sandbox, restarts, clients, listener, netns, report } = self;
         let count = restarts.count();
-        match bring_up::bring_up(dirs, sandbox, restarts, clients, listener) {
+        match bring_up::bring_up(dirs, sandbox, restarts, clients, (listener, netns.take())) {
             Ok(mut serving) => {
                 report.started();
                 let code = serving.serve(sandbox, clients, listener.as_ref(), count);
@@ -190,7 +197,7 @@ impl Keeper<'_> {
     }
 
     fn resume(&mut self) -> Result<Outcome, Refusal> {
-        let Self { dirs, sandbox, restarts, clients, listener, report } = self;
+        let Self { dirs, sandbox, restarts, clients, listener, report, .. } = self;
         let count = restarts.count();
         let nothing = |words: &str| tear_down::after_nothing(dirs, sandbox, words, count);
         Ok(match take_over::take_over(dirs, sandbox, listener)? {
@@ -222,6 +229,7 @@ impl Arguments {
         let run = PathBuf::from(words.next()?);
         let id = SandboxId::try_from(words.next()?.into_string().ok()?).ok()?;
         let line = words.next()?.to_str()?.parse().ok().and_then(sys::take_inherited)?;
-        Some(Self { dirs: Dirs { root, run }, id, line })
+        let makes_netns = words.next().is_some_and(|word| word == assignment::MAKE_NETNS);
+        Some(Self { dirs: Dirs { root, run }, id, line, makes_netns })
     }
 }

@@ -125,12 +125,16 @@ fn begin(
             (Some(Connection::open(ours, streams, sandbox.definition.settings.terminal)?), Some(theirs))
         }
     };
-    let keeper = waiting.map_or_else(|| WaitingKeeper::start(dirs, sandbox.id()), Ok).map_err(start)?;
+    let keeper = waiting.map_or_else(|| start_keeper(dirs, sandbox), Ok).map_err(start)?;
     match employ(&keeper, sandbox, Task::Start, lock, theirs.as_ref(), meanwhile).map_err(start)? {
         Some(Ok(())) => Ok(Some(Spawned { connection })),
         Some(Err(source)) => Err(SpawnError::Failed { name: name(), source }),
         None => Ok(None),
     }
+}
+
+fn start_keeper(dirs: &Dirs, sandbox: &Sandbox) -> io::Result<WaitingKeeper> {
+    WaitingKeeper::start(dirs, sandbox.id(), sandbox.definition.settings.network.is_own())
 }
 
 /// An empty directory: nothing of an earlier run, such as the wish to stop it, has a say in this one.
@@ -144,7 +148,7 @@ fn make_run_directory(path: &Path) -> Result<(), SpawnError> {
 pub(crate) fn take_over(dirs: &Dirs, sandbox: &Sandbox, lock: &KeeperLock) -> Result<(), SpawnError> {
     let name = || sandbox.name().to_owned();
     let start = |source| SpawnError::Start { name: name(), source };
-    let keeper = WaitingKeeper::start(dirs, sandbox.id()).map_err(start)?;
+    let keeper = WaitingKeeper::start(dirs, sandbox.id(), false).map_err(start)?;
     match employ(&keeper, sandbox, Task::TakeOver, lock, None, || ()).map_err(start)? {
         Some(Ok(())) => Ok(()),
         Some(Err(source)) => Err(SpawnError::Failed { name: name(), source }),

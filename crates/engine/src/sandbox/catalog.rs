@@ -86,6 +86,7 @@ pub enum RegisterError {
 
 pub(super) const NAMES: &str = "names";
 pub(super) const DEFINITION: &str = "definition.json";
+pub(super) const LOGS: &str = "logs";
 /// A directory of this prefix is a sandbox that is not there yet, or no more.
 pub(super) const UNFINISHED: &str = ".unfinished-";
 
@@ -106,8 +107,8 @@ impl<'a> Catalog<'a> {
 
         let unfinished = self.dirs.sandboxes().join(format!("{UNFINISHED}{id}"));
         let sandbox = Sandbox::new(self.dirs, definition);
-        let made = create(unfinished.join("logs"))
-            .and_then(|()| create(unfinished.join("bundle")))
+        let made = create(unfinished.clone())
+            .and_then(|()| create(unfinished.join(LOGS)))
             .and_then(|()| {
                 replace_json(&unfinished.join(DEFINITION), &sandbox.definition, durable)
                     .map_err(|source| RegisterError::Record { id: id.short().to_owned(), source })
@@ -265,7 +266,7 @@ mod tests {
         // In the way of the second directory, as a disk that is full after the first.
         let unfinished = dirs.sandboxes().join(format!("{UNFINISHED}{id}"));
         fs::create_dir_all(&unfinished).unwrap();
-        fs::write(unfinished.join("bundle"), "").unwrap();
+        fs::write(unfinished.join(LOGS), "").unwrap();
         let error = Catalog::new(&dirs).register(definition.clone()).unwrap_err();
         assert!(matches!(error, RegisterError::Create { .. }), "{error}");
         assert_eq!(fs::read_dir(dirs.sandboxes()).unwrap().count(), 0);

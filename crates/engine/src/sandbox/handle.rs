@@ -1,6 +1,7 @@
 //! One sandbox on disk: its files, its locks, its status.
 
 use super::record::{RecordError, read_json, replace_json};
+use super::catalog::LOGS;
 use super::{Definition, Exit, Phase, Run, RunState, SandboxId, UnreadableError};
 use crate::dirs::Dirs;
 use crate::process::boot_id;
@@ -53,26 +54,26 @@ impl Sandbox {
         self.definition.name.as_str()
     }
 
-    /// What survives a reboot: definition, upper, work, logs, bundle.
+    /// What survives a reboot: definition, upper, work, logs.
     #[must_use]
     pub fn directory(&self) -> &Path {
         &self.directory
     }
 
-    /// What exists only while there is a keeper: state, sockets, FIFOs.
+    /// What exists only while there is a keeper: state, bundle, sockets, FIFOs.
     #[must_use]
     pub fn run_directory(&self) -> &Path {
         &self.run_directory
     }
 
-    /// The OCI bundle.
+    /// The OCI bundle, made anew for each run.
     pub(crate) fn bundle(&self) -> PathBuf {
-        self.directory.join("bundle")
+        self.run_directory.join("bundle")
     }
 
     /// The log, in the format of the Kubernetes CRI.
     pub(crate) fn log_path(&self) -> PathBuf {
-        self.directory.join("logs").join("ctr.log")
+        self.directory.join(LOGS).join("ctr.log")
     }
 
     /// A file whose presence says that a user asked for the end, so that no restart policy applies.
@@ -82,7 +83,7 @@ impl Sandbox {
 
     /// What the keeper has to say that nobody was there to hear.
     pub(crate) fn keeper_log_path(&self) -> PathBuf {
-        self.directory.join("logs").join("keeper.log")
+        self.directory.join(LOGS).join("keeper.log")
     }
 
     /// The socket at which the keeper serves those who attach.

@@ -32,6 +32,14 @@ pub enum ParseNetworkError {
     NoContainer,
 }
 
+impl NetworkMode {
+    /// Whether the sandbox gets a network namespace that nobody else has.
+    #[must_use]
+    pub fn is_own(&self) -> bool {
+        matches!(self, Self::None | Self::Bridge)
+    }
+}
+
 impl FromStr for NetworkMode {
     type Err = ParseNetworkError;
 

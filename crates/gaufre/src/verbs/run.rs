@@ -42,7 +42,7 @@ pub(crate) fn execute(args: &Args, global: &Global) -> Result<u8> {
     let request = args.create.request()?;
     let cidfile = args.create.free_cidfile()?;
     let engine = global.engine()?;
-    engine.expect_start();
+    engine.expect_start(&request.settings.network);
     let id = engine.create(&request, pulling(args.create.pull.quiet).as_ref())?.to_string();
     let begun = match cidfile {
         Some(path) => write_cidfile(path, &id).and_then(|()| begin(args, &engine, &id)),
