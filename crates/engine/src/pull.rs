@@ -121,14 +121,16 @@ impl Engine {
         match (request.policy, here) {
             (PullPolicy::Missing | PullPolicy::Never, Some(image)) => Ok(image),
             (PullPolicy::Never, None) => Err(PullError::NotHere(name.clone())),
-            (PullPolicy::Newer, Some(image)) => self.fetch(request, conf.clone(), progress).or_else(|error| {
-                // As podman: whatever keeps a newer one away, this one will do.
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "the image {name} that is here will do"
-                );
-                Ok(image)
-            }),
+            (PullPolicy::Newer, Some(image)) => {
+                self.fetch(request, conf.clone(), progress).or_else(|error| {
+                    // As podman: whatever keeps a newer one away, this one will do.
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "the image {name} that is here will do"
+                    );
+                    Ok(image)
+                })
+            }
             _ => self.fetch(request, conf.clone(), progress),
         }
     }

@@ -6,6 +6,7 @@
 mod args;
 mod cli;
 mod failure;
+mod frequent;
 mod hidden;
 mod output;
 mod progress;
@@ -25,7 +26,7 @@ fn main() -> ExitCode {
         return code;
     }
     let args = usage::help_as_flag(std::env::args_os().collect());
-    let cli = match Cli::try_parse_from(&args) {
+    let cli = match frequent::parse(&args).map_or_else(|| Cli::try_parse_from(&args), Ok) {
         Ok(cli) => cli,
         Err(error) => return usage::explain(&error, args.into_iter()).into(),
     };

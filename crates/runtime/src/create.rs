@@ -105,7 +105,19 @@ pub enum CreateError {
 /// # Errors
 /// See [`CreateError`]. A failure leaves no process, cgroup or mount behind.
 pub fn create(request: CreateRequest<'_>) -> Result<Created, CreateError> {
-    create_noting(request, |_| Ok(()))
+    make(request, |_| Ok(()), |_| ())
+}
+
+/// As [`create`], for a caller with something else to do: `meanwhile` is done while the sandbox's process makes its
+/// mounts, and gets its pidfd. It may fork, and should take no longer than a millisecond.
+///
+/// # Errors
+/// See [`CreateError`].
+pub fn create_meanwhile(
+    request: CreateRequest<'_>,
+    meanwhile: impl FnOnce(BorrowedFd<'_>),
+) -> Result<Created, CreateError> {
+    make(request, |_| Ok(()), meanwhile)
 }
 
 /// As [`create`], for a caller that notes down what is made, lest something of it outlive a killed runtime: `note` gets
@@ -117,6 +129,14 @@ pub fn create(request: CreateRequest<'_>) -> Result<Created, CreateError> {
 pub fn create_noting(
     request: CreateRequest<'_>,
     note: impl FnOnce(&Cgroup) -> Result<(), Box<dyn std::error::Error + Send + Sync>>,
+) -> Result<Created, CreateError> {
+    make(request, note, |_| ())
+}
+
+fn make(
+    request: CreateRequest<'_>,
+    note: impl FnOnce(&Cgroup) -> Result<(), Box<dyn std::error::Error + Send + Sync>>,
+    meanwhile: impl FnOnce(BorrowedFd<'_>),
 ) -> Result<Created, CreateError> {
     if !crate::threads::is_single() {
         return Err(CreateError::Threads);
@@ -140,7 +160,8 @@ pub fn create_noting(
     let ends =
         Ends { stdio: request.stdio, preserve_fds: request.preserve_fds, start_socket: request.start_socket };
     let mut hooks_ran = false;
-    let made = spawn(request.spec, parts, &cgroup, ends, request.options.no_pivot, (&hooks, &mut hooks_ran));
+    let aside = Aside { hooks_ran: &mut hooks_ran, meanwhile };
+    let made = spawn(request.spec, parts, &cgroup, ends, request.options.no_pivot, (&hooks, aside));
     if made.is_err() {
         // The process, if there was one, is dead and reaped. The first failure is the one to report.
         let _ = cgroup.kill_all();
@@ -192,13 +213,21 @@ struct Ends<'a> {
     start_socket: Option<BorrowedFd<'a>>,
 }
 
-fn spawn(
+/// What the runtime does beside the steps of the new process.
+struct Aside<'a, F> {
+    /// Set once a hook has run.
+    hooks_ran: &'a mut bool,
+    /// What the caller does while the mounts are made.
+    meanwhile: F,
+}
+
+fn spawn<F: FnOnce(BorrowedFd<'_>)>(
     spec: &Spec,
     parts: Parts,
     cgroup: &Cgroup,
     ends: Ends<'_>,
     no_pivot: bool,
-    (hooks, hooks_ran): (&Hooks, &mut bool),
+    (hooks, aside): (&Hooks, Aside<'_, F>),
 ) -> Result<Made, CreateError> {
     let root = spec.root().as_ref();
     let linux = spec.linux().as_ref().ok_or(SpecError::Missing { field: "linux" })?;
@@ -242,7 +271,8 @@ fn spawn(
     drop(theirs);
     let (pid, pidfd) = birth::complete(fork, ours.as_fd(), plan.proc.as_fd())?;
     let mut moved = Moved::default();
-    match see_through(&plan, linux.resources().as_ref(), pid, ours.as_fd(), (hooks_ran, &mut moved)) {
+    let process = (pid, pidfd.as_fd());
+    match see_through(&plan, linux.resources().as_ref(), process, ours.as_fd(), (aside, &mut moved)) {
         Ok(master) => Ok((pid, pidfd, ours, master, moved)),
         Err(error) => {
             moved.put_back();
@@ -253,12 +283,12 @@ fn spawn(
 }
 
 /// Does the runtime's part until the sandbox is complete; gives its console's master.
-fn see_through(
+fn see_through<F: FnOnce(BorrowedFd<'_>)>(
     plan: &InitPlan<'_>,
     resources: Option<&LinuxResources>,
-    pid: Pid,
+    (pid, pidfd): (Pid, BorrowedFd<'_>),
     ours: BorrowedFd<'_>,
-    (hooks_ran, moved): (&mut bool, &mut Moved),
+    (Aside { hooks_ran, meanwhile }, moved): (Aside<'_, F>, &mut Moved),
 ) -> Result<Option<OwnedFd>, CreateError> {
     birth::set_up(plan, resources, pid, moved)?;
     if plan.awaits_set_up() {
@@ -266,6 +296,7 @@ fn see_through(
     }
     // While the new process makes its mounts.
     plan.cgroup.control_devices(resources)?;
+    meanwhile(pidfd);
     loop {
         match gate::receive(ours).step(|| "could not hear from the sandbox's process")? {
             Message::Ready(master) => return Ok(master),

@@ -72,7 +72,9 @@ mod sysctl;
 mod threads;
 mod wait;
 
-pub use create::{CreateError, CreateOptions, CreateRequest, Rootfs, cgroup_of, create, create_noting};
+pub use create::{
+    CreateError, CreateOptions, CreateRequest, Rootfs, cgroup_of, create, create_meanwhile, create_noting,
+};
 pub use exec::{ExecCreated, ExecError, ExecProcess, ExecRequest, exec, prepare_exec};
 pub use features::features;
 pub use fork::fork_keeping;

@@ -11,7 +11,7 @@ use crate::cgroup::Cgroup;
 use crate::gate::{self, Message};
 use crate::hooks::{HookError, Hooks, Stage};
 use crate::net_devices::Moved;
-use crate::step::{Step, StepError};
+use crate::step::StepError;
 
 /// A sandbox that is complete and waits to be started. Its process is a child of the caller.
 #[derive(Debug)]
@@ -101,16 +101,6 @@ impl Created {
     /// The process is gone.
     pub fn netns(&self) -> std::io::Result<OwnedFd> {
         std::fs::File::open(format!("/proc/{}/ns/net", self.pid)).map(OwnedFd::from)
-    }
-
-    /// Sets a parameter of the network (`linux.sysctl`, `net.*`) in the sandbox's network namespace: one of an interface
-    /// that the caller has put there since the sandbox was made.
-    ///
-    /// # Errors
-    /// It is not the network's, there is none of this name, or it cannot be set. The process is gone.
-    pub fn set_network_sysctl(&self, name: &str, value: &str) -> Result<(), StepError> {
-        let netns = self.netns().step(|| "could not open the container's network namespace")?;
-        crate::sysctl::set_in_network(netns.as_fd(), name, value)
     }
 
     /// The sandbox's cgroup.

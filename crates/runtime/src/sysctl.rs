@@ -1,11 +1,11 @@
 //! `linux.sysctl`: only settings that belong to a namespace of the sandbox's own.
 
 use std::collections::HashMap;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
 
 use oci_spec::runtime::LinuxNamespaceType;
 
-use crate::namespaces::{NamespacePlan, within_network};
+use crate::namespaces::NamespacePlan;
 use crate::step::{Step, StepError};
 
 /// One setting: its path below /proc and its value.
@@ -63,18 +63,6 @@ fn path_of(name: &str) -> Result<String, StepError> {
         return Err(StepError::rule(format!("linux.sysctl: {name} is not the name of a setting")));
     }
     Ok(format!("sys/{path}"))
-}
-
-/// Sets one of the network, `net.*`, in the network namespace `netns`.
-pub(crate) fn set_in_network(netns: BorrowedFd<'_>, name: &str, value: &str) -> Result<(), StepError> {
-    let path = path_of(name)?;
-    if !path.starts_with("sys/net/") {
-        return Err(StepError::rule(format!("the sysctl {name} does not belong to the network")));
-    }
-    let what = || "could not enter the container's network namespace";
-    let proc = crate::procfs::open()?;
-    let setting = SysctlPlan { name: name.to_owned(), path, value: value.to_owned() };
-    within_network(netns, || apply(&[setting], proc.as_fd())).step(what)?
 }
 
 /// Writes the settings, inside the namespaces, through the host's procfs: it shows the writer's own.

@@ -12,13 +12,13 @@ mod user;
 pub(crate) use files::{NetworkFiles, write_network_files};
 pub use mounts::MountError;
 pub(crate) use process::environment;
-pub(crate) use security::capabilities;
+pub(crate) use security::{capabilities, compile_usual_seccomp};
 pub use user::UserError;
 pub(crate) use user::resolve as resolve_user;
 
 use crate::failure::Failure;
 use crate::sandbox::{Definition, RecordError, Sandbox, SandboxId, private_dir, replace_json};
-use crate::settings::{NetworkMode, is_of_an_interface};
+use crate::settings::NetworkMode;
 use gaufre_store::Store;
 use oci_spec::OciSpecError;
 use oci_spec::runtime::{
@@ -103,10 +103,8 @@ pub(crate) fn make(
         .readonly_paths(security::readonly_paths(settings))
         .build()?;
     linux.set_seccomp(security::seccomp(settings)?);
-    // Those of the bridge's interface are set when it is there.
-    let now = |name: &str| settings.network != NetworkMode::Bridge || !is_of_an_interface(name);
-    let sysctls = settings.sysctls.clone().into_iter().filter(|(name, _)| now(name));
-    linux.set_sysctl(Some(sysctls.collect()).filter(|sysctls: &HashMap<_, _>| !sysctls.is_empty()));
+    let sysctls: HashMap<_, _> = settings.sysctls.clone().into_iter().collect();
+    linux.set_sysctl(Some(sysctls).filter(|sysctls| !sysctls.is_empty()));
     let mut spec = SpecBuilder::default()
         .version("1.2.0")
         .root(RootBuilder::default().path("rootfs").readonly(settings.read_only).build()?)

@@ -103,6 +103,14 @@ pub(super) fn seccomp(settings: &Settings) -> Result<Option<LinuxSeccomp>, Bundl
     }
 }
 
+/// What most sandboxes need of this, for a keeper that has time before it knows its own.
+pub(crate) fn compile_usual_seccomp() {
+    if let Ok(Some(usual)) = seccomp(&Settings::default()) {
+        // If it cannot be, whoever needs it will hear why.
+        let _ = gaufre_runtime::seccomp::compile_ahead(usual);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,6 +1,7 @@
 //! From a definition to a running workload.
 
 use super::clients::Clients;
+use super::holder::{Held, Holder};
 use super::outputs::{Output, TRANSIT, make_fifo};
 use super::restart::Restarts;
 use super::serve::Serving;
@@ -14,7 +15,7 @@ use crate::process::{open_of, open_pidfd};
 use crate::sandbox::{
     Catalog, FindError, Phase, RecordError, Run, Running, Sandbox, Status, UnreadableError,
 };
-use crate::settings::{LogDriver, NetworkMode, is_of_an_interface};
+use crate::settings::{LogDriver, NetworkMode};
 use crate::workdir;
 use gaufre_net::{AttachRequest, Attachment, Net};
 use gaufre_runtime::{CreateOptions, CreateRequest, Created, Rootfs, StartError, Stdio, Streams};
@@ -132,7 +133,8 @@ pub(super) fn bring_up(
         })
         .map_err(|error| BringUpError::Rootfs(Box::new(error)))?;
     let netns = network_namespace(dirs, &settings.network, netns)?;
-    prepare("the files of the network", || write_network_files(sandbox, &NetworkFiles::default()))?;
+    let network = connect(dirs, sandbox, netns.as_ref().map(AsFd::as_fd))?;
+    prepare("the files of the network", || write_network_files(sandbox, &network.files))?;
     let spec = bundle::make(&store, sandbox, rootfs.as_fd(), netns.as_ref().map(AsFd::as_fd))?;
     let mounts = spec.mounts().as_deref().unwrap_or_default();
     if definition.process.cwd_asked && workdir::is_missing(rootfs.as_fd(), &definition.process.cwd, mounts) {
@@ -155,7 +157,8 @@ pub(super) fn bring_up(
         Some(prepare("the output's FIFOs", || Pipes::make(sandbox, owner))?)
     };
 
-    let mut created = gaufre_runtime::create(CreateRequest {
+    let mut holder = None;
+    let request = CreateRequest {
         id: definition.id.as_str(),
         spec: &spec,
         bundle: &sandbox.bundle(),
@@ -164,13 +167,16 @@ pub(super) fn bring_up(
         preserve_fds: &[],
         start_socket: None,
         options: CreateOptions::default(),
+    };
+    let mut created = gaufre_runtime::create_meanwhile(request, |pidfd| {
+        let held = pipes.as_ref().map(|pipes| Held::of(pidfd, &pipes.outputs, &pipes.input, &network.ports));
+        holder = held.map(|held| Holder::start(&held));
     })
     .map_err(|error| match error {
         gaufre_runtime::CreateError::Died => killed(sandbox),
         error => BringUpError::Create(Box::new(error)),
     })?;
 
-    let network = connect(dirs, sandbox, &created, netns.as_ref().map(AsFd::as_fd))?;
     let running = Running {
         pid: created.pid().as_raw_nonzero().get(),
         start_ticks: crate::process::start_ticks(created.pid().as_raw_nonzero().get()).unwrap_or(0),
@@ -181,13 +187,17 @@ pub(super) fn bring_up(
 
     let pidfd = prepare("the pidfd", || created.pidfd().try_clone_to_owned())?;
     let (outputs, input) = match pipes {
-        Some(pipes) => prepare("the output's FIFOs", || pipes.into_ends())?,
+        Some(pipes) => (pipes.outputs, pipes.input),
         None => prepare("the terminal", || terminal_ends(sandbox, &mut created))?,
     };
     let input_ended = input.held().is_none();
     let mut serving =
         Serving { running, pidfd, outputs, input, log, holder: None, ports: network.ports, input_ended };
-    prepare("the holder", || serving.hold(sandbox, restarts.count()))?;
+    prepare("the holder", || match holder {
+        Some(holder) => serving.rely_on(holder?, sandbox, restarts.count()),
+        // Of a terminal there is nothing to hold before there is the sandbox.
+        None => serving.hold(sandbox, restarts.count()),
+    })?;
     // The first client's hello is heard before the first byte is written.
     drop(clients.talk(true));
     if let Err(error) = created.start() {
@@ -222,40 +232,35 @@ pub(super) fn listen_nonblocking(sandbox: &Sandbox) -> io::Result<OwnedFd> {
     Ok(listener)
 }
 
-/// The FIFOs of a sandbox without a terminal.
+/// The streams of a sandbox without a terminal.
 struct Pipes {
-    /// What the workload reads: the end that it gets, and ours.
-    stdin: (OwnedFd, Option<OwnedFd>),
-    /// Our end of each FIFO, and the workload's.
-    stdout: (OwnedFd, OwnedFd),
-    stderr: (OwnedFd, OwnedFd),
+    /// What the workload gets: standard input, output and error.
+    theirs: [OwnedFd; 3],
+    outputs: Vec<Output>,
+    input: Input,
 }
 
 impl Pipes {
     fn make(sandbox: &Sandbox, owner: u32) -> io::Result<Self> {
         let fifo = |name| make_fifo(&sandbox.run_directory().join(name), owner);
-        let stdin = if sandbox.definition.settings.stdin_open {
+        let (stdin, input) = if sandbox.definition.settings.stdin_open {
             let (theirs, ours) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
             rustix::io::ioctl_fionbio(&ours, true)?;
             (theirs, Some(ours))
         } else {
             (open("/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?, None)
         };
-        Ok(Self { stdin, stdout: fifo("stdout")?, stderr: fifo("stderr")? })
-    }
-
-    fn stdio(&self) -> Stdio<'_> {
-        Stdio::Streams(Streams {
-            stdin: self.stdin.0.as_fd(),
-            stdout: self.stdout.1.as_fd(),
-            stderr: self.stderr.1.as_fd(),
+        let ((out, stdout), (err, stderr)) = (fifo("stdout")?, fifo("stderr")?);
+        Ok(Self {
+            theirs: [stdin, stdout, stderr],
+            outputs: vec![Output::fifo(out, Stream::Stdout)?, Output::fifo(err, Stream::Stderr)?],
+            input: Input::new(input, false),
         })
     }
 
-    fn into_ends(self) -> io::Result<(Vec<Output>, Input)> {
-        let outputs =
-            vec![Output::fifo(self.stdout.0, Stream::Stdout)?, Output::fifo(self.stderr.0, Stream::Stderr)?];
-        Ok((outputs, Input::new(self.stdin.1, false)))
+    fn stdio(&self) -> Stdio<'_> {
+        let [stdin, stdout, stderr] = &self.theirs;
+        Stdio::Streams(Streams { stdin: stdin.as_fd(), stdout: stdout.as_fd(), stderr: stderr.as_fd() })
     }
 }
 
@@ -267,43 +272,26 @@ fn terminal_ends(sandbox: &Sandbox, created: &mut Created) -> io::Result<(Vec<Ou
     Ok((vec![Output::terminal(master, transit)?], Input::new(Some(input), true)))
 }
 
-/// A sandbox's network, and the sockets that keep its ports.
+/// A sandbox's network, what its files are to say of it, and the sockets that keep its ports.
 #[derive(Default)]
 struct Connected {
     attachment: Option<Attachment>,
+    files: NetworkFiles,
     ports: Vec<OwnedFd>,
 }
 
-fn connect(
-    dirs: &Dirs,
-    sandbox: &Sandbox,
-    created: &Created,
-    netns: Option<BorrowedFd<'_>>,
-) -> Result<Connected, BringUpError> {
-    match (&sandbox.definition.settings.network, netns) {
-        (NetworkMode::Bridge, Some(netns)) => {
-            let net = Net::open(&dirs.run).map_err(refuse)?;
-            let request = AttachRequest {
-                id: sandbox.id().as_str(),
-                netns,
-                ports: &sandbox.definition.settings.ports,
-            };
-            let attached = net.attach(&request).map_err(refuse)?;
-            let files = NetworkFiles {
-                ip: Some(IpAddr::V4(attached.attachment.ip)),
-                gateway: Some(IpAddr::V4(attached.attachment.gateway)),
-            };
-            prepare("the files of the network", || write_network_files(sandbox, &files))?;
-            let sysctls = &sandbox.definition.settings.sysctls;
-            for (name, value) in sysctls.iter().filter(|(name, _)| is_of_an_interface(name)) {
-                created
-                    .set_network_sysctl(name, value)
-                    .map_err(|error| BringUpError::Create(Box::new(error.into())))?;
-            }
-            Ok(Connected { attachment: Some(attached.attachment), ports: attached.reservations })
-        }
-        _ => Ok(Connected::default()),
-    }
+fn connect(dirs: &Dirs, sandbox: &Sandbox, netns: Option<BorrowedFd<'_>>) -> Result<Connected, BringUpError> {
+    let settings = &sandbox.definition.settings;
+    let (NetworkMode::Bridge, Some(netns)) = (&settings.network, netns) else {
+        return Ok(Connected::default());
+    };
+    let request = AttachRequest { id: sandbox.id().as_str(), netns, ports: &settings.ports };
+    let attached = Net::open(&dirs.run).map_err(refuse)?.attach(&request).map_err(refuse)?;
+    let files = NetworkFiles {
+        ip: Some(IpAddr::V4(attached.attachment.ip)),
+        gateway: Some(IpAddr::V4(attached.attachment.gateway)),
+    };
+    Ok(Connected { attachment: Some(attached.attachment), files, ports: attached.reservations })
 }
 
 fn refuse(error: impl std::error::Error + Send + Sync + 'static) -> BringUpError {

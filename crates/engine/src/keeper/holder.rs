@@ -4,6 +4,8 @@
 //! copies of what it holds with pidfd_getfd(2) (Linux 5.6). The keeper lets it live only once the state file names it;
 //! before that, the keeper's death is the holder's end. It is a copy of its keeper that executes nothing.
 
+use super::outputs::Output;
+use super::stdin::Input;
 use crate::process::{open_pidfd, start_ticks};
 use crate::sandbox::HolderRef;
 use gaufre_runtime::fork_keeping;
@@ -44,6 +46,24 @@ pub(super) struct Held<'a> {
 const CONFIRMED: u8 = b'!';
 /// What a holder is told: the workload's standard input has ended.
 const CLOSE_STDIN: u8 = b'0';
+
+impl<'a> Held<'a> {
+    /// Of the workload behind `pidfd`, with these outputs, this input and these ports.
+    pub(super) fn of(
+        pidfd: BorrowedFd<'a>,
+        outputs: &'a [Output],
+        input: &'a Input,
+        ports: &'a [OwnedFd],
+    ) -> Self {
+        Self {
+            pidfd,
+            terminal: outputs.first().and_then(Output::terminal_master),
+            stdin: input.held(),
+            ports: ports.iter().map(AsFd::as_fd).collect(),
+            fifos: outputs.iter().map(Output::fifo_end).collect(),
+        }
+    }
+}
 
 impl Holder {
     /// Starts a holder.

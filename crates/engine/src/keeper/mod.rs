@@ -26,6 +26,7 @@ pub use spawn::SpawnError;
 pub(crate) use spawn::{spawn, take_over as spawn_successor};
 pub(crate) use sweep::{remove_cgroup_parents, sweep_abandoned};
 
+use crate::bundle::compile_usual_seccomp;
 use crate::dirs::Dirs;
 use crate::failure::Failure;
 use crate::sandbox::{Catalog, Exit, KeeperLock, Sandbox, SandboxId};
@@ -78,6 +79,7 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
 
     // If it fails now, it is tried again when it is needed.
     let netns = if makes_netns { gaufre_net::new_netns().ok() } else { None };
+    compile_usual_seccomp();
     // Whoever started us has ended, or has found that there is nothing to keep.
     let Ok(Some(assignment)) = assignment::receive(&line) else { return ExitCode::SUCCESS };
     drop(line);

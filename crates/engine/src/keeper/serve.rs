@@ -129,14 +129,13 @@ impl Serving {
 
     /// Starts a holder of all that has to stay open when the keeper dies, and puts it into the state file.
     pub(super) fn hold(&mut self, sandbox: &Sandbox, restarts: u32) -> io::Result<()> {
-        let held = Held {
-            pidfd: self.pidfd.as_fd(),
-            terminal: self.outputs.first().and_then(Output::terminal_master),
-            stdin: self.input.held(),
-            ports: self.ports.iter().map(AsFd::as_fd).collect(),
-            fifos: self.outputs.iter().map(Output::fifo_end).collect(),
-        };
-        let mut holder = Holder::start(&held)?;
+        let held = Held::of(self.pidfd.as_fd(), &self.outputs, &self.input, &self.ports);
+        let holder = Holder::start(&held)?;
+        self.rely_on(holder, sandbox, restarts)
+    }
+
+    /// Puts a holder into the state file.
+    pub(super) fn rely_on(&mut self, mut holder: Holder, sandbox: &Sandbox, restarts: u32) -> io::Result<()> {
         self.running.holder = Some(holder.reference());
         // Known as running before it runs: a keeper that dies in between leaves something that can be found.
         sandbox

@@ -1,7 +1,7 @@
 //! One sandbox on disk: its files, its locks, its status.
 
-use super::record::{RecordError, read_json, replace_json};
 use super::catalog::LOGS;
+use super::record::{RecordError, read_json, replace_json};
 use super::{Definition, Exit, Phase, Run, RunState, SandboxId, UnreadableError};
 use crate::dirs::Dirs;
 use crate::process::boot_id;

@@ -46,7 +46,6 @@ pub use seccomp_profile::{SeccompProfileError, check_seccomp_profile};
 pub use security::{ParseSecurityError, SeccompChoice, SecurityOptions};
 pub use signal::{ParseSignalError, Signal};
 pub use size::{ParseSizeError, parse_memory_swap, parse_size};
-pub(crate) use sysctl::is_of_an_interface;
 pub use sysctl::{ParseSysctlError, parse_sysctl};
 pub use tmpfs::{ParseTmpfsError, TmpfsArg};
 pub use ulimit::{ParseUlimitError, Ulimit};

@@ -53,14 +53,6 @@ pub fn parse_sysctl(text: &str) -> Result<(String, String), ParseSysctlError> {
     }
 }
 
-/// Whether a parameter is one of a network interface: such as `net.ipv4.conf.eth0.forwarding`, of which there is none before
-/// the interface is there. `all`, `default` and `lo` always are.
-pub(crate) fn is_of_an_interface(name: &str) -> bool {
-    let separator = if name.contains('/') { '/' } else { '.' };
-    let parts: Vec<&str> = name.split(separator).collect();
-    matches!(parts[..], ["net", _, "conf" | "neigh", interface, ..] if !matches!(interface, "all" | "default" | "lo"))
-}
-
 /// The other spelling of a name, with dots for slashes and slashes for dots.
 fn exchanged(name: &str) -> String {
     let exchange = |c| match c {
@@ -83,22 +75,6 @@ mod tests {
         let expect = ("net/ipv4/conf/eth0.5/forwarding".to_owned(), "1".to_owned());
         assert_eq!(parse_sysctl("net/ipv4/conf/eth0.5/forwarding=1"), Ok(expect.clone()));
         assert_eq!(parse_sysctl("net.ipv4.conf.eth0/5.forwarding=1"), Ok(expect));
-    }
-
-    #[test]
-    fn a_parameter_of_an_interface_is_known_by_its_name() {
-        for name in ["net.ipv4.conf.eth0.forwarding", "net/ipv6/neigh/eth0.5/retrans_time_ms"] {
-            assert!(is_of_an_interface(name), "{name}");
-        }
-        for name in [
-            "net.ipv4.conf.all.forwarding",
-            "net.ipv4.neigh.default.gc_thresh1",
-            "net.ipv4.ip_forward",
-            "net/ipv4/conf/lo/forwarding",
-            "kernel.sem",
-        ] {
-            assert!(!is_of_an_interface(name), "{name}");
-        }
     }
 
     #[test]

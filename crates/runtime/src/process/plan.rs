@@ -92,7 +92,7 @@ impl ProcessPlan {
             labels: LabelPlan::new(process)?,
             landlock: None,
             personality: personality.map(personality_number),
-            filter: seccomp.map(crate::seccomp::compile).transpose()?,
+            filter: seccomp.map(crate::seccomp::compiled).transpose()?,
             listener: None,
             new_keyring: true,
             console_size: process

@@ -1,9 +1,10 @@
 //! System call filters: the configuration's `linux.seccomp` compiled to classic BPF, and a default profile.
 //!
-//! Nothing is cached: compiling the default profile costs about as much as finding, reading and trusting a cache file
+//! No file caches what is compiled: compiling the default profile costs about as much as finding, reading and trusting a cache file
 //! would (docs/decisions/030-runtime-processes.md).
 
 mod action;
+mod ahead;
 mod arch;
 mod compile;
 mod error;
@@ -14,6 +15,8 @@ mod profile;
 mod simulate;
 mod table;
 
+pub use ahead::compile_ahead;
+pub(crate) use ahead::compiled;
 pub(crate) use compile::{Filter, compile};
 pub use error::SeccompError;
 pub(crate) use listener::Listener;
