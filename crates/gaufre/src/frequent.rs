@@ -19,6 +19,7 @@ struct Frequent {
 }
 
 #[derive(Debug, Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "there is one in a process, and only for a moment")]
 enum FrequentVerb {
     Run(verbs::run::Args),
     Exec(verbs::exec::Args),
