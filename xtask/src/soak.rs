@@ -26,6 +26,8 @@ pub(crate) enum Soak {
     Faults,
     /// Run containers in a row and many at a time, and look for what is left
     Runs,
+    /// Kill the runtime, and the container's process, at each system call of create
+    Killed,
     /// Race the runtime for a path within the container
     Races,
     /// Change configurations and state files at random
@@ -76,6 +78,7 @@ impl Soak {
                 let numbers = vec![("GAUFRE_RUNS", RUNS), ("GAUFRE_RUNS_AT_A_TIME", RUNS_AT_A_TIME)];
                 ("gaufre-runtime", "runs", "", numbers)
             }
+            Self::Killed => ("gaufre-runtime", "killed", "", vec![("GAUFRE_KILL_STEP", 1)]),
             Self::Races => ("gaufre-runtime", "sandbox", "raced_links", vec![("GAUFRE_RACES", RACES)]),
             Self::Fuzz => ("gaufre-runtime", "fuzz", "", vec![("GAUFRE_FUZZ_CASES", FUZZ_CASES)]),
             Self::FuzzLayers => ("gaufre-lazy", "fuzz", "", vec![("GAUFRE_FUZZ_CASES", FUZZ_CASES)]),

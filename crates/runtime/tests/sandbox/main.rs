@@ -25,6 +25,7 @@ mod refusals;
 mod rootless;
 mod seccomp;
 mod selinux;
+mod shared_groups;
 mod systemd;
 mod systemd_user;
 mod terminal;
