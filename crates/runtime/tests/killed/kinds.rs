@@ -60,7 +60,7 @@ impl Kind {
     }
 
     fn new(name: &'static str, change: impl FnOnce(&mut Self)) -> Self {
-        let bundle = Bundle::sh("sleep 600");
+        let bundle = bundle("sleep 600");
         let other = format!("{}-other", bundle.id);
         let mut kind = Self { name, bundle, options: Vec::new(), console: None, has_middle: false, other };
         let mut run = kind.bundle.oci(&["run", "--detach", &kind.other]);
@@ -161,6 +161,14 @@ impl Drop for Kind {
         let deleted = self.bundle.try_verb(&["delete", "--force", &self.other]);
         assert!(deleted.code == 0 || std::thread::panicking(), "{deleted:?}");
     }
+}
+
+/// One whose name nobody else has: others run this very test as the first process of another PID namespace.
+pub(crate) fn bundle(script: &str) -> Bundle {
+    let mut bundle = Bundle::sh(script);
+    let dir = bundle.dir.path().file_name().unwrap().to_str().unwrap();
+    bundle.id = format!("killed-{}", dir.trim_start_matches('.'));
+    bundle
 }
 
 fn in_user_namespace(bundle: &mut Bundle) {

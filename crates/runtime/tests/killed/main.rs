@@ -1,9 +1,9 @@
 //! `kill -9` of the runtime as it enters each of its system calls while it makes a container, of the container's process
 //! as it enters each of its own, and of the runtime while that process is there: afterwards `delete` leaves nothing, and
-//! another container of the same name can be made.
+//! another container of the same name can be made. The same for a runtime that starts a container, or deletes it.
 //!
 //! As the sandbox tests, with which they share the bundle: root, a static busybox, cgroup v1, v2 or hybrid. Every how many
-//! system calls somebody is killed is in `$GAUFRE_KILL_STEP` (97; 1 for all of them), the first one is chosen by chance.
+//! system calls somebody is killed is in `$GAUFRE_KILL_STEP` (1 for all of them), the first one is chosen by chance.
 //!
 //! They happen in a mount and a PID namespace made for them, so that whatever is there in the end is theirs.
 #![allow(clippy::tests_outside_test_module, reason = "this whole crate is tests")]
@@ -18,9 +18,10 @@ mod kinds;
 mod left;
 mod traced;
 
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use bundle::eventually;
 use kinds::Kind;
 use left::Left;
 use traced::{Moment, Who, killed_at};
@@ -29,21 +30,42 @@ use traced::{Moment, Who, killed_at};
 const PREPARE: &str = "mount --make-rshared / && mount -t tmpfs tmpfs /run && mount -t tmpfs tmpfs /dev/shm && exec \"$0\" \"$@\"";
 
 #[test]
-fn whoever_is_killed_at_whatever_step_of_create_delete_leaves_nothing() {
+fn whoever_is_killed_at_whatever_step_of_create_leaves_what_delete_removes() {
+    in_namespaces("create_step_by_step");
+}
+
+#[test]
+fn a_start_killed_at_whatever_step_has_happened_or_not() {
+    in_namespaces("start_step_by_step");
+}
+
+#[test]
+fn a_delete_killed_at_whatever_step_is_completed_by_another() {
+    in_namespaces("delete_step_by_step");
+}
+
+/// Runs the test `name` as the first process of a PID namespace.
+fn in_namespaces(name: &str) {
     let mut unshare = Command::new("unshare");
     unshare.args(["--mount", "--pid", "--fork", "--mount-proc", "sh", "-c", PREPARE]);
     unshare.arg(std::env::current_exe().unwrap());
-    unshare.args(["--ignored", "--exact", "step_by_step", "--nocapture", "--test-threads=1"]);
+    unshare.args(["--ignored", "--exact", name, "--nocapture", "--test-threads=1"]);
     assert!(unshare.status().unwrap().success(), "see above");
+}
+
+/// The first system call at which somebody is killed, and how many later the next one.
+fn steps(otherwise: usize) -> (usize, usize) {
+    let step = std::env::var("GAUFRE_KILL_STEP").map_or(otherwise, |text| text.parse().unwrap());
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let first = 1 + now.subsec_nanos() as usize % step;
+    println!("killed at system call {first}, and at each {step}th from there on");
+    (first, step)
 }
 
 #[test]
 #[ignore = "runs in namespaces of its own"]
-fn step_by_step() {
-    let step = std::env::var("GAUFRE_KILL_STEP").map_or(97, |text| text.parse().unwrap());
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-    let first = 1 + now.subsec_nanos() as usize % step;
-    println!("killed at system call {first}, and at each {step}th from there on");
+fn create_step_by_step() {
+    let (first, step) = steps(97);
     for kind in Kind::all() {
         // The one in the middle comes first where there is one.
         let children = if kind.has_middle { &[Who::Child(0), Who::Child(1)][..] } else { &[Who::Child(0)] };
@@ -55,6 +77,59 @@ fn step_by_step() {
             kill_at_each(&kind, Who::Caller, *child, (first, step));
         }
         kind.other_is_well();
+    }
+}
+
+#[test]
+#[ignore = "runs in namespaces of its own"]
+fn start_step_by_step() {
+    let (first, step) = steps(13);
+    let mut kills = 0;
+    for call in (first..).step_by(step) {
+        let bundle = kinds::bundle("echo > /started; sleep 600");
+        bundle.create();
+        let mut start = bundle.bare(&["start", &bundle.id]);
+        start.stderr(Stdio::null());
+        let moment = Moment { killed: Who::Caller, watched: Who::Caller, call };
+        let Some(number) = killed_at(start, moment).at else { break };
+        let what = format!("killed as it entered its system call {call}, number {number}");
+        kills += 1;
+        // A start that was cut off after it had let the process go is seen as such only when that has executed.
+        if bundle.status() == "created" {
+            let again = bundle.try_verb(&["start", &bundle.id]);
+            assert!(again.code == 0 || again.stderr.ends_with(": it is running\n"), "{what}: {again:?}");
+        }
+        eventually("it has started", || bundle.rootfs().join("started").exists());
+        assert_eq!(bundle.status(), "running", "{what}");
+    }
+    println!("start was killed {kills} times");
+    assert!(kills > 1, "it has more system calls than that");
+}
+
+#[test]
+#[ignore = "runs in namespaces of its own"]
+fn delete_step_by_step() {
+    let (first, step) = steps(13);
+    for kind in Kind::all() {
+        let places = kind.places();
+        let before = Left::now(&places);
+        let mut kills = 0;
+        for call in (first..).step_by(step) {
+            assert!(kind.create().status().unwrap().success(), "{}: {}", kind.name, kind.log());
+            kind.forgets_pid_file();
+            kind.forgets_terminals();
+            let delete = kind.bundle.bare(&["delete", "--force", &kind.bundle.id]);
+            let moment = Moment { killed: Who::Caller, watched: Who::Caller, call };
+            let Some(number) = killed_at(delete, moment).at else { break };
+            kills += 1;
+            kind.bundle.must(&["delete", "--force", &kind.bundle.id]);
+            let what = format!("{}, delete was killed at its system call {call}, number {number}", kind.name);
+            before.is_all_there_is_after(&what);
+        }
+        println!("{}: delete was killed {kills} times", kind.name);
+        before.is_all_there_is_after(kind.name);
+        kind.other_is_well();
+        assert!(kills > 1, "it has more system calls than that");
     }
 }
 
