@@ -60,7 +60,7 @@ impl Kind {
     }
 
     fn new(name: &'static str, change: impl FnOnce(&mut Self)) -> Self {
-        let bundle = bundle("sleep 600");
+        let bundle = bundle("sleep 86400");
         let other = format!("{}-other", bundle.id);
         let mut kind = Self { name, bundle, options: Vec::new(), console: None, has_middle: false, other };
         let mut run = kind.bundle.oci(&["run", "--detach", &kind.other]);

@@ -86,7 +86,7 @@ fn start_step_by_step() {
     let (first, step) = steps(13);
     let mut kills = 0;
     for call in (first..).step_by(step) {
-        let bundle = kinds::bundle("echo > /started; sleep 600");
+        let bundle = kinds::bundle("echo > /started; sleep 86400");
         bundle.create();
         let mut start = bundle.bare(&["start", &bundle.id]);
         start.stderr(Stdio::null());

@@ -21,6 +21,8 @@ mod mounts;
 mod net_devices;
 mod probe;
 mod process;
+mod raced_proc;
+mod races;
 mod refusals;
 mod rootless;
 mod seccomp;
