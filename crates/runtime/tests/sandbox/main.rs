@@ -8,8 +8,10 @@
 mod attacks;
 mod bundle;
 mod chroot;
+mod delegated;
 mod exec;
 mod files;
+mod flags;
 mod hidden;
 mod hooks;
 mod host_mounts;

@@ -86,7 +86,7 @@ fn in_own_mounts(act: impl FnOnce() + Send) {
         .unwrap_or_else(|cause| std::panic::resume_unwind(cause));
 }
 
-fn unshare(what: libc::c_int) {
+pub(crate) fn unshare(what: libc::c_int) {
     // SAFETY: takes a number only, and changes this thread alone.
     assert_eq!(unsafe { libc::unshare(what) }, 0, "{}", std::io::Error::last_os_error());
 }
