@@ -239,18 +239,14 @@ fn spawn(
         preserved: ends.preserve_fds,
         namespaces,
     };
-    let (ours, theirs) = gate::pair().step(|| "could not make a channel")?;
+    let channel = gate::pair().step(|| "could not make a channel")?;
     let gate = ends.start_socket.map(|socket| rustix::io::fcntl_dupfd_cloexec(socket, 3)).transpose();
     let gate = gate.step(|| "could not use the start socket")?;
     let group = plan.entrance.unified.as_ref().map(AsFd::as_fd);
-    let fork = match birth::fork(&plan.namespaces, group, theirs.as_fd())? {
-        Fork::Child => {
-            drop(ours);
-            init::run(plan, theirs, gate)
-        }
-        fork => fork,
+    let (fork, ours) = match birth::fork(&plan.namespaces, group, channel)? {
+        (Fork::Child, theirs) => init::run(plan, theirs, gate),
+        born => born,
     };
-    drop(theirs);
     let (pid, pidfd) = birth::complete(fork, ours.as_fd(), plan.proc.as_fd())?;
     let mut moved = Moved::default();
     match see_through(&plan, linux.resources().as_ref(), pid, ours.as_fd(), (hooks_ran, &mut moved)) {

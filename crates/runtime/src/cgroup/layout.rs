@@ -80,7 +80,8 @@ pub(super) fn writable_base(layout: &Layout) -> Option<PathBuf> {
     }
     // A group with processes, as the own one is, has none of its controllers below it: cgroups(7), "no internal processes".
     let above = own.ancestors().skip(1).take_while(|group| !group.as_os_str().is_empty() && delegated(group));
-    let mut passing_on = above.filter(|group| passes_on(&root.join(group)));
+    let may_pass_on = |dir: &Path| writable(&dir.join("cgroup.subtree_control")) && passes_on(dir);
+    let mut passing_on = above.filter(|group| may_pass_on(&root.join(group)));
     Some(passing_on.next().unwrap_or(own).to_owned())
 }
 

@@ -23,7 +23,8 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use bundle::eventually;
 use kinds::Kind;
-use left::Left;
+use left::{Left, Places};
+use serde_json::json;
 use traced::{Moment, Who, killed_at};
 
 /// Mounts spread here, as on a host that systemd has booted: what a container would let out is seen.
@@ -42,6 +43,11 @@ fn a_start_killed_at_whatever_step_has_happened_or_not() {
 #[test]
 fn a_delete_killed_at_whatever_step_is_completed_by_another() {
     in_namespaces("delete_step_by_step");
+}
+
+#[test]
+fn an_exec_killed_at_whatever_step_leaves_no_process_in_the_container() {
+    in_namespaces("exec_step_by_step");
 }
 
 /// Runs the test `name` as the first process of a PID namespace.
@@ -130,6 +136,43 @@ fn delete_step_by_step() {
         before.is_all_there_is_after(kind.name);
         kind.other_is_well();
         assert!(kills > 1, "it has more system calls than that");
+    }
+}
+
+#[test]
+#[ignore = "runs in namespaces of its own"]
+fn exec_step_by_step() {
+    let (first, step) = steps(41);
+    // Its first process inherits what the runtime leaves, and reaps it.
+    let running = || kinds::bundle("sleep 86400 & while :; do wait; done");
+    let mut watched = running();
+    // Who may trace any process is not shown one that has descriptors of ours: one in the middle prepares everything.
+    watched.spec["process"]["capabilities"]["bounding"] = json!(["CAP_SYS_PTRACE"]);
+    for (bundle, children) in [(running(), 1), (watched, 2)] {
+        bundle.start();
+        eventually("it is there", || bundle.exec("ps -o comm").stdout.contains("sleep"));
+        let places = Places { id: bundle.id.clone(), dirs: vec![bundle.dir.path().to_owned()] };
+        let before = Left::now(&places);
+        let mut pairs = vec![(Who::Caller, Who::Caller)];
+        for child in (0..children).map(Who::Child) {
+            pairs.extend([(child, child), (Who::Caller, child)]);
+        }
+        for (killed, watched) in pairs {
+            let mut kills = 0;
+            for call in (first..).step_by(step) {
+                let mut exec = bundle.bare(&["exec", &bundle.id, "true"]);
+                exec.stdout(Stdio::null()).stderr(Stdio::null());
+                let Some(number) = killed_at(exec, Moment { killed, watched, call }).at else { break };
+                kills += 1;
+                before.is_all_there_is_after(&format!(
+                    "{killed:?} was killed as {watched:?} of {children} entered its system call {call}, number {number}"
+                ));
+                assert_eq!(bundle.must(&["exec", &bundle.id, "echo", "well"]), "well\n");
+            }
+            println!("exec: {killed:?} was killed {kills} times as {watched:?} of {children} went on");
+        }
+        before.is_all_there_is();
+        assert_eq!(bundle.status(), "running");
     }
 }
 
