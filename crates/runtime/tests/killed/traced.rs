@@ -1,6 +1,7 @@
 //! A command that is killed at one of its system calls, or when one of its children comes to one of its own: ptrace(2).
 
 use std::collections::HashMap;
+use std::io::{Read, Write};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
@@ -39,8 +40,30 @@ const OPTIONS: c_int = libc::PTRACE_O_TRACESYSGOOD
 
 /// Runs the command until it has ended. Its children go on, those that are left.
 pub(crate) fn killed_at(command: Command, moment: Moment) -> Ended {
+    let (mut said, mut says) = std::io::pipe().unwrap();
+    let (mut waits, mut go) = std::io::pipe().unwrap();
+    let mut command = command;
+    let introduce = move || {
+        says.write_all(&std::process::id().to_ne_bytes())?;
+        // Until it is traced.
+        waits.read_exact(&mut [0])
+    };
+    // SAFETY: between fork and execution the closure makes system calls only.
+    unsafe { command.pre_exec(introduce) };
     // Who traces is a thread. All that it has stopped goes on, untraced, when it ends.
-    std::thread::scope(|scope| scope.spawn(|| Trace::begin(command, moment).follow()).join().unwrap())
+    std::thread::scope(|scope| {
+        let spawned = scope.spawn(move || command.spawn().unwrap());
+        let trace = scope.spawn(move || {
+            let mut pid = [0; 4];
+            said.read_exact(&mut pid).unwrap();
+            let trace = Trace::begin(pid_t::from_ne_bytes(pid), moment);
+            go.write_all(&[0]).unwrap();
+            trace.follow()
+        });
+        // Waiting for it has been the other's part.
+        drop(spawned.join().unwrap());
+        trace.join().unwrap()
+    })
 }
 
 struct Trace {
@@ -53,16 +76,10 @@ struct Trace {
 }
 
 impl Trace {
-    #[allow(clippy::zombie_processes, reason = "`follow` waits for it, as it does for all that are traced")]
-    fn begin(mut command: Command, moment: Moment) -> Self {
-        let traced = || ptrace(libc::PTRACE_TRACEME, 0, 0).map(drop);
-        // SAFETY: the closure makes one system call and touches no memory of its parent's.
-        let child = unsafe { command.pre_exec(traced) }.spawn().unwrap();
-        let caller = pid_t::try_from(child.id()).unwrap();
-        let (_, status) = wait(caller);
-        assert!(libc::WIFSTOPPED(status), "it stops once it is executed: {status:#x}");
-        ptrace(libc::PTRACE_SETOPTIONS, caller, c_long::from(OPTIONS)).unwrap();
-        ptrace(libc::PTRACE_SYSCALL, caller, 0).unwrap();
+    /// Seized, rather than attached to, no child of it begins with a stop that would outlive the trace. It stops when it is
+    /// executed, which is where the system calls begin.
+    fn begin(caller: pid_t, moment: Moment) -> Self {
+        ptrace(libc::PTRACE_SEIZE, caller, c_long::from(OPTIONS)).unwrap();
         Self { moment, caller, children: Vec::new(), calls: HashMap::new(), at: None }
     }
 
@@ -77,21 +94,20 @@ impl Trace {
                 continue;
             }
             let (signal, event) = (libc::WSTOPSIG(status), status >> 16);
-            let is_new = pid != self.caller && !self.children.contains(&pid);
-            if is_new {
+            if pid != self.caller && !self.children.contains(&pid) {
                 self.children.push(pid);
             }
             let may_count = signal == libc::SIGTRAP | 0x80 && self.at.is_none();
             if let Some(number) = may_count.then(|| entered(pid)).flatten() {
                 self.count(pid, number);
             }
-            // What is not a signal of its own: a system call, an event, or the stop with which a child begins.
-            let own = signal & 0x80 == 0 && event == 0 && !(is_new && signal == libc::SIGSTOP);
-            let how = if self.at.is_some() { libc::PTRACE_DETACH } else { libc::PTRACE_SYSCALL };
+            // And not a system call or an event.
+            let is_signal = signal & 0x80 == 0 && event == 0;
+            let how = if self.at.is_some() { libc::PTRACE_CONT } else { libc::PTRACE_SYSCALL };
             // The caller's children stay where they are until it is dead.
             if self.at.is_none() || self.moment.killed != Who::Caller {
                 // It may be the one that is dead.
-                let _ = ptrace(how, pid, if own { c_long::from(signal) } else { 0 });
+                let _ = ptrace(how, pid, if is_signal { c_long::from(signal) } else { 0 });
             }
         }
     }
