@@ -3,13 +3,13 @@
 use std::fs;
 use std::path::PathBuf;
 
-use crate::bundle::Bundle;
+use crate::bundle::{Bundle, copy_program};
 
 /// Makes the bundle run the probe `name` of this module, or of another by its path.
 pub(crate) fn probing(name: &str) -> Bundle {
     let bundle = Bundle::sh("");
     let exe = std::env::current_exe().unwrap();
-    fs::copy(exe, bundle.rootfs().join("bin/probe")).unwrap();
+    copy_program(&exe, &bundle.rootfs().join("bin/probe"));
     let test = if name.contains("::") { name.to_owned() } else { format!("probe::{name}") };
     let args = ["/bin/probe", "--ignored", "--exact", &test, "--nocapture", "--test-threads=1"];
     bundle.with("/process/args", serde_json::json!(args))
