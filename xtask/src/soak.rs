@@ -26,7 +26,9 @@ pub(crate) enum Soak {
     Faults,
     /// Run containers in a row and many at a time, and look for what is left
     Runs,
-    /// Race the runtime for a path within the container
+    /// Kill the runtime, and the container's process, at each system call of create
+    Killed,
+    /// Race the runtime for paths within the container and for what it writes to
     Races,
     /// Change configurations and state files at random
     Fuzz,
@@ -43,7 +45,8 @@ pub(crate) enum Soak {
 /// A test whose number of rounds, and what else it counts, environment variables set.
 struct Repeated {
     package: &'static str,
-    program: &'static str,
+    /// None: those within the package's library.
+    program: Option<&'static str>,
     /// Which tests of the program; all when it is empty.
     filter: &'static str,
     numbers: Vec<(&'static str, usize)>,
@@ -70,20 +73,29 @@ pub(crate) fn run(only: &[Soak], kills: usize, seed: Option<u64>) -> Result<Exit
 
 impl Soak {
     fn run(self, kills: usize, seed: Option<u64>) -> Result<bool> {
+        let races = || vec![("GAUFRE_RACES", RACES)];
         let (package, program, filter, numbers) = match self {
             Self::Faults => ("gaufre-tests", "faults", "", vec![("GAUFRE_SOAK_ROUNDS", kills)]),
             Self::Runs => {
                 let numbers = vec![("GAUFRE_RUNS", RUNS), ("GAUFRE_RUNS_AT_A_TIME", RUNS_AT_A_TIME)];
                 ("gaufre-runtime", "runs", "", numbers)
             }
-            Self::Races => ("gaufre-runtime", "sandbox", "raced_links", vec![("GAUFRE_RACES", RACES)]),
+            Self::Killed => ("gaufre-runtime", "killed", "", vec![("GAUFRE_KILL_STEP", 1)]),
+            Self::Races => {
+                let (package, filter) = ("gaufre-runtime", "raced");
+                let within = Repeated { package, program: None, filter, numbers: races() };
+                if !within.run(seed)? {
+                    return Ok(false);
+                }
+                (package, "sandbox", filter, races())
+            }
             Self::Fuzz => ("gaufre-runtime", "fuzz", "", vec![("GAUFRE_FUZZ_CASES", FUZZ_CASES)]),
             Self::FuzzLayers => ("gaufre-lazy", "fuzz", "", vec![("GAUFRE_FUZZ_CASES", FUZZ_CASES)]),
             Self::Index => ("gaufre-store", "index", "", vec![("GAUFRE_INDEX_CASES", INDEX_CASES)]),
             Self::Filler => ("gaufre-lazy", "filling", "", vec![("GAUFRE_FILL_KILLS", kills)]),
             Self::Drivers => return peers::drivers::run(),
         };
-        Repeated { package, program, filter, numbers }.run(seed)
+        Repeated { package, program: Some(program), filter, numbers }.run(seed)
     }
 }
 
@@ -91,7 +103,8 @@ impl Repeated {
     fn run(&self, seed: Option<u64>) -> Result<bool> {
         self.numbers.iter().for_each(|(variable, number)| println!("{variable}={number}"));
         let mut test = cargo();
-        test.args(["test", &format!("--package={}", self.package), &format!("--test={}", self.program)]);
+        test.args(["test", &format!("--package={}", self.package)]);
+        test.arg(self.program.map_or("--lib".to_owned(), |program| format!("--test={program}")));
         test.args(["--", "--nocapture", "--test-threads=1", self.filter]);
         test.envs(self.numbers.iter().map(|(variable, number)| (variable, number.to_string())));
         if let Some(seed) = seed {

@@ -4,6 +4,7 @@
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use oci_spec::runtime::{LinuxNamespaceType, LinuxResources};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::Pid;
@@ -29,21 +30,23 @@ pub(crate) enum Fork {
     Middle { pidfd: OwnedFd },
 }
 
-/// Makes the sandbox's process, in its new namespaces and its v2 group. `theirs` is its end of the channel.
+/// Makes the sandbox's process, in its new namespaces and its v2 group, and gives the end of the channel that is the
+/// caller's: `ours` in the runtime, `theirs` in the new process. Nobody holds the other's, lest an end be missed.
 pub(crate) fn fork(
     namespaces: &NamespacePlan,
     group: Option<BorrowedFd<'_>>,
-    theirs: BorrowedFd<'_>,
-) -> Result<Fork, StepError> {
+    (ours, theirs): (OwnedFd, OwnedFd),
+) -> Result<(Fork, OwnedFd), StepError> {
     let what = || "could not make the sandbox's process";
     if namespaces.joins_before_birth() {
         return match fork_into(0, group).step(what)? {
-            Side::Parent { pidfd, .. } => Ok(Fork::Middle { pidfd }),
+            Side::Parent { pidfd, .. } => Ok((Fork::Middle { pidfd }, ours)),
             Side::Child => {
+                drop(ours);
                 let side = hide_from_others()
                     .and_then(|()| join(namespaces))
                     .and_then(|()| fork_sibling(namespaces.clone_flags).step(what));
-                hand_over(side, theirs)
+                hand_over(side, theirs.as_fd()).map(|fork| (fork, theirs))
             }
         };
     }
@@ -54,14 +57,15 @@ pub(crate) fn fork(
     let hidden = if is_seen { Hidden::begin()? } else { None };
     let forked = fork_into(namespaces.clone_flags, group).map_err(|error| refused(error, namespaces))?;
     match forked {
-        Side::Parent { pid, pidfd } => Ok(Fork::Born { pid, pidfd }),
+        Side::Parent { pid, pidfd } => Ok((Fork::Born { pid, pidfd }, ours)),
         Side::Child => {
+            drop(ours);
             // Going back is for the runtime only: children of init are born where init was.
             if let Some(born_into) = born_into {
                 born_into.stay();
             }
             std::mem::forget(hidden);
-            Ok(Fork::Child)
+            Ok((Fork::Child, theirs))
         }
     }
 }
@@ -113,7 +117,7 @@ pub(crate) fn complete(
         Fork::Middle { pidfd } => pidfd,
         Fork::Child => return Err(StepError::rule("the sandbox's process cannot wait for itself")),
     };
-    let heard = gate::receive(ours).step(|| "could not hear from the process in the middle");
+    let heard = hear_of_birth(ours, middle.as_fd());
     crate::wait::kill_and_reap(middle.as_fd());
     match heard? {
         Message::Born(pidfd) => match pid_of(&pidfd, proc)
@@ -127,6 +131,20 @@ pub(crate) fn complete(
         },
         Message::Failed(error) => Err(error),
         _ => Err(StepError::rule("the process in the middle died before the sandbox's process was made")),
+    }
+}
+
+/// The word of the process in the middle. What it has made holds the other end of the channel as well, and waits for ours:
+/// one that dies before it could tell is known by its own end only.
+fn hear_of_birth(ours: BorrowedFd<'_>, middle: BorrowedFd<'_>) -> Result<Message, StepError> {
+    let what = || "could not hear from the process in the middle";
+    let mut either = [PollFd::new(&ours, PollFlags::IN), PollFd::new(&middle, PollFlags::IN)];
+    rustix::io::retry_on_intr(|| poll(&mut either, None)).step(what)?;
+    // It may have told and ended since: what it said is looked for after it has been seen to have ended.
+    let mut word = [PollFd::new(&ours, PollFlags::IN)];
+    match rustix::io::retry_on_intr(|| poll(&mut word, Some(&Timespec::default()))).step(what)? {
+        0 => Ok(Message::End),
+        _ => gate::receive(ours).step(what),
     }
 }
 

@@ -17,6 +17,7 @@ use crate::parts::Parts;
 use crate::process::plan::{ProcessError, ProcessPlan};
 use crate::process::stdio::Stdio;
 use crate::rootfs::bind;
+use crate::rootfs::lent::LentRoot;
 use crate::seccomp::Listener;
 use crate::spec::{self, SpecError};
 use crate::start::Created;
@@ -142,7 +143,8 @@ fn make(
         return Err(CreateError::Threads);
     }
     spec::check(request.spec)?;
-    let cgroup = cgroup_of(request.id, request.spec, request.options.cgroup_manager)?;
+    let mut cgroup = cgroup_of(request.id, request.spec, request.options.cgroup_manager)?;
+    cgroup.begin_ownership();
     let hooks = Hooks::of(request.spec, request.id, request.bundle);
     let mut parts = Parts::prepare(request.spec, request.bundle, request.stdio, request.rootfs, &hooks)?;
     parts.process.new_keyring = !request.options.no_new_keyring;
@@ -170,8 +172,8 @@ fn make(
             hooks.run_poststop();
         }
     }
-    let (pid, pidfd, channel, console_master, net_devices) = made?;
-    Ok(Created { pid, pidfd, channel, console_master, cgroup, hooks, net_devices })
+    let Made { pid, pidfd, channel, console_master, net_devices, lent_root } = made?;
+    Ok(Created { pid, pidfd, channel, console_master, cgroup, hooks, net_devices, lent_root })
 }
 
 /// Connects the process to the agent that its filter needs, if it needs any, with the state that the sandbox will have
@@ -203,7 +205,15 @@ pub(crate) fn check_terminal(asked: bool, stdio: &Stdio<'_>) -> Result<(), StepE
     }
 }
 
-type Made = (Pid, OwnedFd, OwnedFd, Option<OwnedFd>, Moved);
+/// What the runtime has of a sandbox that is complete.
+struct Made {
+    pid: Pid,
+    pidfd: OwnedFd,
+    channel: OwnedFd,
+    console_master: Option<OwnedFd>,
+    net_devices: Moved,
+    lent_root: Option<LentRoot>,
+}
 
 /// The descriptors of the caller that the new process uses.
 #[derive(Clone, Copy)]
@@ -233,6 +243,7 @@ fn spawn<F: FnOnce(BorrowedFd<'_>)>(
     let linux = spec.linux().as_ref().ok_or(SpecError::Missing { field: "linux" })?;
     let Parts { rootfs, root_path, namespaces, mounts, devices, sysctls, net_devices, process, .. } = parts;
     let Parts { root_propagation, null, proc, .. } = parts;
+    let lent_root = LentRoot::of(&namespaces, &rootfs, proc.as_fd())?;
     let plan = InitPlan {
         cgroup,
         entrance: cgroup.entrance()?,
@@ -257,26 +268,25 @@ fn spawn<F: FnOnce(BorrowedFd<'_>)>(
         preserved: ends.preserve_fds,
         namespaces,
     };
-    let (ours, theirs) = gate::pair().step(|| "could not make a channel")?;
+    let channel = gate::pair().step(|| "could not make a channel")?;
     let gate = ends.start_socket.map(|socket| rustix::io::fcntl_dupfd_cloexec(socket, 3)).transpose();
     let gate = gate.step(|| "could not use the start socket")?;
     let group = plan.entrance.unified.as_ref().map(AsFd::as_fd);
-    let fork = match birth::fork(&plan.namespaces, group, theirs.as_fd())? {
-        Fork::Child => {
-            drop(ours);
-            init::run(plan, theirs, gate)
-        }
-        fork => fork,
+    let (fork, ours) = match birth::fork(&plan.namespaces, group, channel)? {
+        (Fork::Child, theirs) => init::run(plan, theirs, gate),
+        born => born,
     };
-    drop(theirs);
     let (pid, pidfd) = birth::complete(fork, ours.as_fd(), plan.proc.as_fd())?;
     let mut moved = Moved::default();
     let process = (pid, pidfd.as_fd());
     match see_through(&plan, linux.resources().as_ref(), process, ours.as_fd(), (aside, &mut moved)) {
-        Ok(master) => Ok((pid, pidfd, ours, master, moved)),
+        Ok(console_master) => {
+            Ok(Made { pid, pidfd, channel: ours, console_master, net_devices: moved, lent_root })
+        }
         Err(error) => {
             moved.put_back();
             crate::wait::kill_and_reap(pidfd.as_fd());
+            lent_root.into_iter().for_each(LentRoot::take_back);
             Err(error)
         }
     }

@@ -172,8 +172,8 @@ pub fn prepare_exec(request: ExecRequest<'_>) -> Result<ExecCreated, ExecError> 
         stdio: request.stdio,
         preserved: request.preserve_fds,
     };
-    let (ours, theirs) = gate::pair().step(|| "could not make a channel")?;
-    let fork = inside.fork(theirs)?;
+    let channel = gate::pair().step(|| "could not make a channel")?;
+    let (fork, ours) = inside.fork(channel)?;
     let (pid, pidfd) = birth::complete(fork, ours.as_fd(), inside.proc.as_fd())?;
     match hear(ours.as_fd()) {
         Ok(console_master) => Ok(ExecCreated { pid, pidfd, channel: ours, console_master, agent }),

@@ -31,3 +31,6 @@ pub(crate) fn write(proc: BorrowedFd<'_>, path: &str, value: &[u8]) -> rustix::i
     let written = rustix::io::write(&file, value)?;
     if written == value.len() { Ok(()) } else { Err(rustix::io::Errno::IO) }
 }
+
+#[cfg(test)]
+mod tests;

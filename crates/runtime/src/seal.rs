@@ -38,7 +38,7 @@ pub fn run_sealed() -> Result<(), StepError> {
     if is_sealed() {
         return Ok(());
     }
-    let what = || "could not execute a sealed view of this program";
+    let what = || "could not execute a sealed view of this program, /proc/self/exe";
     let exe = sealed_exe().step(what)?;
     let args = c_strings(std::env::args_os().map(OsStringExt::into_vec));
     let env = c_strings(std::env::vars_os().map(|(name, value)| {

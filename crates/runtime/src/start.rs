@@ -11,6 +11,7 @@ use crate::cgroup::Cgroup;
 use crate::gate::{self, Message};
 use crate::hooks::{HookError, Hooks, Stage};
 use crate::net_devices::Moved;
+use crate::rootfs::lent::LentRoot;
 use crate::step::StepError;
 
 /// A sandbox that is complete and waits to be started. Its process is a child of the caller.
@@ -23,6 +24,7 @@ pub struct Created {
     pub(crate) cgroup: Cgroup,
     pub(crate) hooks: Hooks,
     pub(crate) net_devices: Moved,
+    pub(crate) lent_root: Option<LentRoot>,
 }
 
 /// A sandbox whose workload was executed (or has ended already). Its process is a child of the caller.
@@ -140,6 +142,7 @@ impl Created {
     pub fn abandon(self) -> Result<(), crate::cgroup::CgroupError> {
         self.net_devices.put_back();
         crate::wait::kill_and_reap(self.pidfd.as_fd());
+        self.lent_root.into_iter().for_each(LentRoot::take_back);
         self.cgroup.destroy()
     }
 }

@@ -16,11 +16,14 @@ const PLAIN_ROUNDS: u32 = 8;
 
 impl Cgroup {
     /// Kills every process of the group and its sub-groups with SIGKILL and waits until none is left. Processes that
-    /// are zombies of others do not count. Nothing to kill is success.
+    /// are zombies of others do not count. Nothing to kill is success, and so is a group that another has taken over.
     ///
     /// # Errors
     /// The group cannot be read or written, or a process does not die (in uninterruptible sleep, for one).
     pub fn kill_all(&self) -> Result<(), CgroupError> {
+        if self.is_anothers() {
+            return Ok(());
+        }
         let deadline = Instant::now() + PATIENCE;
         let mut pause = Duration::from_micros(200);
         for round in 0.. {

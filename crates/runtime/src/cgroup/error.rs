@@ -29,8 +29,11 @@ pub enum CgroupError {
         #[source]
         source: io::Error,
     },
-    /// This host has no such controller.
-    #[error("{field} needs the cgroup controller {controller}, which this host does not offer")]
+    /// This host has no such controller, or the caller may not use it.
+    #[error(
+        "{field} needs the cgroup controller {controller}, which this host does not offer{}",
+        if rustix::process::geteuid().is_root() { "" } else { ", or has not delegated to this user" }
+    )]
     NoController {
         /// The field of the configuration.
         field: String,

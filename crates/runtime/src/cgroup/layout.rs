@@ -62,7 +62,8 @@ impl Layout {
 }
 
 /// Below which group of the hierarchies the caller may make groups: the root (an empty path) for root; the caller's own
-/// in the v2 hierarchy where that was given to it (delegated); None where it may nowhere.
+/// in the v2 hierarchy where that was given to it (delegated), or one above that was as well and can pass controllers on;
+/// None where it may nowhere.
 pub(super) fn writable_base(layout: &Layout) -> Option<PathBuf> {
     let writable = |dir: &Path| rustix::fs::access(dir, rustix::fs::Access::WRITE_OK).is_ok();
     let legacy_root = layout.legacy().map(|(_, root)| root).next();
@@ -70,9 +71,24 @@ pub(super) fn writable_base(layout: &Layout) -> Option<PathBuf> {
         return Some(PathBuf::new());
     }
     let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
-    let own = groups.lines().find_map(|line| line.strip_prefix("0::/"))?;
-    let dir = layout.unified()?.join(own);
-    (!own.is_empty() && writable(&dir) && writable(&dir.join("cgroup.procs"))).then(|| PathBuf::from(own))
+    let own = Path::new(groups.lines().find_map(|line| line.strip_prefix("0::/"))?);
+    let root = layout.unified()?;
+    let delegated =
+        |group: &Path| writable(&root.join(group)) && writable(&root.join(group).join("cgroup.procs"));
+    if own.as_os_str().is_empty() || !delegated(own) {
+        return None;
+    }
+    // A group with processes, as the own one is, has none of its controllers below it: cgroups(7), "no internal processes".
+    let above = own.ancestors().skip(1).take_while(|group| !group.as_os_str().is_empty() && delegated(group));
+    let may_pass_on = |dir: &Path| writable(&dir.join("cgroup.subtree_control")) && passes_on(dir);
+    let mut passing_on = above.filter(|group| may_pass_on(&root.join(group)));
+    Some(passing_on.next().unwrap_or(own).to_owned())
+}
+
+/// Whether groups below `dir` can have controllers that it has itself.
+fn passes_on(dir: &Path) -> bool {
+    let is_empty = |file| fs::read_to_string(dir.join(file)).is_ok_and(|text| text.trim().is_empty());
+    !is_empty("cgroup.controllers") && is_empty("cgroup.procs")
 }
 
 /// One line of /proc/self/cgroup, `9:cpu,cpuacct:/path`, where that hierarchy is mounted in the usual place.

@@ -40,7 +40,7 @@ impl Cgroup {
                 let scope =
                     scope.with_annotations(spec.annotations().as_ref().unwrap_or(&Default::default()))?;
                 let unified = Some(root.join(&group));
-                Ok(Self { name: group, unified, legacy: Vec::new(), scope: Some(scope) })
+                Ok(Self { name: group, unified, legacy: Vec::new(), scope: Some(scope), owner: None })
             }
             CgroupManager::Disabled => Ok(Self::none()),
         }
@@ -48,7 +48,7 @@ impl Cgroup {
 
     /// No group: processes stay where their maker is.
     pub fn none() -> Self {
-        Self { name: PathBuf::new(), unified: None, legacy: Vec::new(), scope: None }
+        Self { name: PathBuf::new(), unified: None, legacy: Vec::new(), scope: None, owner: None }
     }
 
     /// Takes a new process in where only the manager can do so, with limits: for a scope of systemd, which is made
@@ -56,6 +56,7 @@ impl Cgroup {
     pub(crate) fn admit(&self, pid: Pid, resources: Option<&LinuxResources>) -> Result<(), CgroupError> {
         let (Some(scope), Some(dir)) = (&self.scope, &self.unified) else { return Ok(()) };
         scope.start(pid.as_raw_nonzero().get().unsigned_abs(), dir, resources)?;
+        self.mark();
         resources.map_or(Ok(()), |resources| self.apply(resources, false))
     }
 }

@@ -14,6 +14,7 @@ mod freezer;
 mod layout;
 mod manager;
 mod oom;
+mod owner;
 mod remove;
 mod setting;
 mod stats;
@@ -55,6 +56,9 @@ pub struct Cgroup {
     /// The scope that it is the group of, where systemd makes it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     scope: Option<systemd::Scope>,
+    /// What marks the group as this sandbox's; None: its name does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    owner: Option<String>,
 }
 
 /// One v1 hierarchy's directory of a group.
@@ -98,7 +102,7 @@ impl Cgroup {
             .into_iter()
             .map(|(controllers, root)| Hierarchy { controllers: controllers.to_vec(), dir: root.join(&name) })
             .collect();
-        Ok(Self { name, unified, legacy, scope: None })
+        Ok(Self { name, unified, legacy, scope: None, owner: None })
     }
 
     /// Makes the group's directories and applies `resources`, so that limits hold from the first process on.
@@ -138,6 +142,7 @@ impl Cgroup {
         }
         let made = self
             .make_dirs(resources)
+            .map(|()| self.mark())
             .and_then(|()| resources.map_or(Ok(()), |resources| apply(self, resources)));
         if made.is_err() {
             // The first failure is the one to report; an empty group left over is found by the next delete.

@@ -12,11 +12,14 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 impl Cgroup {
     /// Kills what is left in the group and removes it. A group without processes, the usual case, costs one rmdir(2)
-    /// for each of its directories. A group that is gone already is success.
+    /// for each of its directories. A group that is gone already is success, and so is one that another has taken over.
     ///
     /// # Errors
     /// See [`Cgroup::kill_all`] and [`Cgroup::delete`].
     pub fn destroy(&self) -> Result<(), CgroupError> {
+        if self.is_anothers() {
+            return Ok(());
+        }
         if self.scope.is_some() {
             self.kill_all()?;
             return self.delete();
@@ -33,13 +36,17 @@ impl Cgroup {
         self.delete()
     }
 
-    /// Removes the group and the sub-groups that the sandbox made. A group that is gone already is success.
+    /// Removes the group and the sub-groups that the sandbox made. A group that is gone already is success,
+    /// and so is one that another has taken over.
     ///
     /// All directories are tried, whatever fails.
     ///
     /// # Errors
     /// The first directory that could not be removed: it still holds processes.
     pub fn delete(&self) -> Result<(), CgroupError> {
+        if self.is_anothers() {
+            return Ok(());
+        }
         let deadline = Instant::now() + PATIENCE;
         // systemd forgets a scope by itself when its group is empty, and mostly has before we come here.
         let mut first = match &self.scope {

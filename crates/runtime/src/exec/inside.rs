@@ -106,8 +106,9 @@ pub(super) fn is_watched(spec: &Spec, kinds: ThreadNameSpaceType) -> bool {
 }
 
 impl Inside<'_> {
-    /// Makes the process; returns in the runtime.
-    pub(super) fn fork(&self, theirs: OwnedFd) -> Result<Fork, StepError> {
+    /// Makes the process; returns in the runtime, with the end of the channel that is the runtime's. The process must not
+    /// hold it, or it would not see the runtime end.
+    pub(super) fn fork(&self, (ours, theirs): (OwnedFd, OwnedFd)) -> Result<(Fork, OwnedFd), StepError> {
         let what = || "could not make a process in the sandbox";
         let group = self.entrance.unified.as_ref().map(AsFd::as_fd);
         // Back on the runtime's own CPUs when this returns there.
@@ -116,15 +117,19 @@ impl Inside<'_> {
         // Processes of the sandbox see it at once.
         let hidden = if born_into.is_some() { Hidden::begin()? } else { None };
         match (fork_into(0, group).step(what)?, born_into) {
-            (Side::Parent { pid, pidfd }, Some(_)) => Ok(Fork::Born { pid, pidfd }),
-            (Side::Parent { pidfd, .. }, None) => Ok(Fork::Middle { pidfd }),
+            (Side::Parent { pid, pidfd }, Some(_)) => Ok((Fork::Born { pid, pidfd }, ours)),
+            (Side::Parent { pidfd, .. }, None) => Ok((Fork::Middle { pidfd }, ours)),
             (Side::Child, Some(born_into)) => {
+                drop(ours);
                 // Going back is for the runtime only.
                 born_into.stay();
                 std::mem::forget(hidden);
                 self.go_on(theirs)
             }
-            (Side::Child, None) => self.prepare_another(theirs),
+            (Side::Child, None) => {
+                drop(ours);
+                self.prepare_another(theirs)
+            }
         }
     }
 

@@ -7,6 +7,7 @@ mod copy_up;
 pub(crate) mod devices;
 mod fallback;
 pub(crate) mod filesystem;
+pub(crate) mod lent;
 pub(crate) mod masks;
 pub(crate) mod options;
 mod outer;

@@ -112,10 +112,10 @@ fn what_is_kept_is_not_deleted() {
 
 #[test]
 fn a_container_runs_without_pivot_and_without_a_cgroup() {
-    let bundle = Bundle::sh("ls /; cat /proc/self/cgroup > /dev/null");
-    let outcome =
-        bundle.try_in_bundle(&["run", "--no-pivot", "--no-new-keyring", "--no-subreaper", &bundle.id]);
-    assert!(outcome.code == 0 && outcome.stdout.contains("bin"), "{outcome:?}");
+    let bundle = Bundle::sh("ls /");
+    let words = ["run", "--no-pivot", "--no-new-keyring", "--no-subreaper", &bundle.id];
+    let outcome = bundle.try_in_bundle(&words);
+    assert_eq!(outcome.stdout, "bin\ndev\netc\nproc\nsys\ntmp\nusr\n", "{outcome:?}");
     let mut bundle = Bundle::sh("sleep 60");
     bundle.spec["linux"].as_object_mut().unwrap().remove("resources");
     let words = ["--cgroup-manager", "disabled", "run", "-d", &bundle.id];
@@ -164,32 +164,6 @@ fn a_state_below_a_long_path_works() {
     run(&["start", &bundle.id]);
     run(&["delete", "--force", &bundle.id]);
     assert!(!Path::new(root).join(&bundle.id).exists());
-}
-
-#[test]
-fn a_runtime_killed_while_it_creates_leaves_what_delete_cleans() {
-    for step in 0..40 {
-        let bundle = Bundle::sh("sleep 60");
-        let mut command = bundle.oci(&["create", &bundle.id]);
-        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        let started = std::time::Instant::now();
-        while started.elapsed() < std::time::Duration::from_micros(250 * step) {
-            std::hint::spin_loop();
-        }
-        child.kill().unwrap();
-        child.wait().unwrap();
-        if bundle.state_dir().join("state.json").exists() {
-            // Whoever died has ended for good: nothing waits for a runtime that is gone.
-            eventually("it is created or stopped", || {
-                matches!(bundle.status().as_str(), "created" | "stopped")
-            });
-            bundle.must(&["delete", &bundle.id]);
-        } else if bundle.state_dir().exists() {
-            bundle.must(&["delete", "--force", &bundle.id]);
-        }
-        assert!(!bundle.state_dir().exists());
-        assert!(bundle.cgroups().is_empty(), "killed after {step} steps: {:?}", bundle.cgroups());
-    }
 }
 
 /// A socket at which nobody gets any further: its queue is full.
@@ -284,58 +258,6 @@ fn all_who_delete_a_container_at_the_same_time_succeed() {
         assert!(child.wait().unwrap().success());
     }
     assert!(!bundle.state_dir().exists());
-}
-
-#[test]
-fn a_runtime_killed_while_it_creates_leaves_no_process_that_nobody_knows_of() {
-    // Without a cgroup nothing but the state leads to the container's process.
-    for step in 0..30 {
-        let mut bundle = Bundle::sh("sleep 60");
-        bundle.spec["linux"].as_object_mut().unwrap().remove("resources");
-        let mut command = bundle.oci(&["--cgroup-manager", "disabled", "create", &bundle.id]);
-        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        let started = std::time::Instant::now();
-        while started.elapsed() < std::time::Duration::from_micros(300 * step) {
-            std::hint::spin_loop();
-        }
-        child.kill().unwrap();
-        child.wait().unwrap();
-        if bundle.state_dir().exists() {
-            bundle.must(&["delete", "--force", &bundle.id]);
-        }
-        // Until it executes something else, a process of ours is known by our own arguments.
-        eventually("all processes have ended", || !is_in_a_command_line(&bundle.id));
-    }
-}
-
-fn is_in_a_command_line(text: &str) -> bool {
-    let processes = fs::read_dir("/proc").unwrap().flatten();
-    processes.into_iter().any(|entry| {
-        let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
-        String::from_utf8_lossy(&line).contains(text)
-    })
-}
-
-#[test]
-fn a_start_cut_off_leaves_the_right_status() {
-    for step in 0..20 {
-        let bundle = Bundle::sh("echo > /started; sleep 60");
-        bundle.create();
-        let mut child = bundle.oci(&["start", &bundle.id]).stderr(Stdio::null()).spawn().unwrap();
-        let started = std::time::Instant::now();
-        while started.elapsed() < std::time::Duration::from_micros(100 * step) {
-            std::hint::spin_loop();
-        }
-        child.kill().unwrap();
-        child.wait().unwrap();
-        // A start that was cut off after it had let the process go is seen as such only when that has executed.
-        if bundle.status() == "created" {
-            let again = bundle.try_verb(&["start", &bundle.id]);
-            assert!(again.code == 0 || again.stderr.ends_with(": it is running\n"), "{again:?}");
-        }
-        eventually("it has started", || bundle.rootfs().join("started").exists());
-        assert_eq!(bundle.status(), "running");
-    }
 }
 
 #[test]

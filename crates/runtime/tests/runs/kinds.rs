@@ -11,6 +11,7 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use serde_json::json;
 
 use crate::bundle::Bundle;
+use crate::left::Places;
 
 /// Longer than a run takes on the busiest machine.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -21,10 +22,10 @@ struct Kind {
     stdout: &'static str,
 }
 
-/// The kinds, and what the names of all their containers begin with.
+/// The kinds, and where they could leave something; the names of all their containers begin with the same.
 pub(crate) struct Kinds {
     all: Vec<Kind>,
-    pub(crate) prefix: String,
+    pub(crate) places: Places,
 }
 
 impl Kinds {
@@ -51,24 +52,20 @@ impl Kinds {
         ];
         // Others may run the same test on this host at the same time.
         let dir = all[0].bundle.dir.path().file_name().unwrap().to_str().unwrap();
-        let prefix = format!("runs-{}-", dir.trim_start_matches('.'));
-        Self { all, prefix }
+        let id = format!("runs-{}-", dir.trim_start_matches('.'));
+        let dirs = all.iter().map(|kind| kind.bundle.dir.path().to_owned()).collect();
+        Self { all, places: Places { id, dirs } }
     }
 
     pub(crate) fn len(&self) -> usize {
         self.all.len()
     }
 
-    /// The bundles, with the runtime's `--root` and its temporary directory.
-    pub(crate) fn dirs(&self) -> impl Iterator<Item = PathBuf> {
-        self.all.iter().map(|kind| kind.bundle.dir.path().to_owned())
-    }
-
     /// Runs the kind whose turn it is.
     pub(crate) fn run(&self, index: usize) {
         let kind = &self.all[index % self.all.len()];
         let dir = kind.bundle.dir.path();
-        let id = format!("{}{index}", self.prefix);
+        let id = format!("{}{index}", self.places.id);
         let mut run = kind.bundle.bare(&["run", "--bundle"]);
         run.arg(dir).arg(&id).env("TMPDIR", dir.join("tmp"));
         let (code, stdout, stderr) = outcome(&mut run, &id);

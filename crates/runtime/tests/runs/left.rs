@@ -7,41 +7,59 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, WaitOptions, getpid, wait};
 
-use crate::kinds::Kinds;
-
 /// The kernel takes its time with groups and dead processes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Where a container could leave something, beside its namespaces.
+pub(crate) struct Places {
+    /// What the names of its groups have in them.
+    pub(crate) id: String,
+    /// Bundles with the runtime's `--root` and its temporary directory.
+    pub(crate) dirs: Vec<PathBuf>,
+}
+
 /// What is there, each thing with a word for its kind.
 pub(crate) struct Left<'a> {
-    kinds: &'a Kinds,
+    places: &'a Places,
     things: BTreeSet<String>,
 }
 
 impl<'a> Left<'a> {
-    pub(crate) fn now(kinds: &'a Kinds) -> Self {
-        Self { kinds, things: look(kinds) }
+    pub(crate) fn now(places: &'a Places) -> Self {
+        Self { places, things: look(places) }
     }
 
     /// Fails if there is more, or less, than there was.
     pub(crate) fn is_all_there_is(&self) {
+        self.is_all_there_is_after("");
+    }
+
+    /// As before; `what` says after what.
+    pub(crate) fn is_all_there_is_after(&self, what: &str) {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let now = look(self.kinds);
-            if now == self.things {
+            let now = look(self.places);
+            let left: Vec<&String> = now.difference(&self.things).take(20).collect();
+            let gone = self.things.difference(&now).filter(|thing| !is_gone_for_all(thing));
+            let gone: Vec<&String> = gone.take(20).collect();
+            if left.is_empty() && gone.is_empty() {
                 return;
             }
             if Instant::now() > deadline {
-                let left: Vec<&String> = now.difference(&self.things).take(20).collect();
-                let gone: Vec<&String> = self.things.difference(&now).take(20).collect();
-                panic!("left: {left:#?}\ngone: {gone:#?}");
+                panic!("{what}\nleft: {left:#?}\ngone: {gone:#?}");
             }
             std::thread::sleep(Duration::from_millis(20));
         }
     }
 }
 
-fn look(kinds: &Kinds) -> BTreeSet<String> {
+/// A mount goes from all mount namespaces when somebody on the host removes the directory that it is on.
+fn is_gone_for_all(thing: &str) -> bool {
+    let place = thing.strip_prefix("mount ").and_then(|line| line.split(' ').nth(4));
+    place.is_some_and(|place| !Path::new(place).exists())
+}
+
+fn look(places: &Places) -> BTreeSet<String> {
     reap();
     let mut things = BTreeSet::new();
     let mut see = |kind: &str, thing: &str| _ = things.insert(format!("{kind} {thing}"));
@@ -59,13 +77,14 @@ fn look(kinds: &Kinds) -> BTreeSet<String> {
         }
     }
     see("descriptors of the test:", &names("/proc/self/fd").count().to_string());
-    below(Path::new("/sys/fs/cgroup"), &mut |path| {
-        if path.to_string_lossy().contains(&kinds.prefix) {
+    // Directories only: the files of a group change with the controllers that somebody hands on to it.
+    below(Path::new("/sys/fs/cgroup"), &mut |path, is_dir| {
+        if is_dir && path.to_string_lossy().contains(&places.id) {
             see("cgroup", &path.display().to_string());
         }
     });
-    for dir in kinds.dirs().chain(["/run", "/dev/shm"].map(PathBuf::from)) {
-        below(&dir, &mut |path| see("file", &path.display().to_string()));
+    for dir in places.dirs.iter().map(PathBuf::as_path).chain(["/run", "/dev/shm"].map(Path::new)) {
+        below(dir, &mut |path, _| see("file", &path.display().to_string()));
     }
     things
 }
@@ -77,11 +96,11 @@ fn reap() {
     }
 }
 
-fn below(dir: &Path, see: &mut impl FnMut(&Path)) {
-    for name in names(dir) {
-        let path = dir.join(name);
-        see(&path);
-        if fs::symlink_metadata(&path).is_ok_and(|meta| meta.is_dir()) {
+fn below(dir: &Path, see: &mut impl FnMut(&Path, bool)) {
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+        let (path, is_dir) = (entry.path(), entry.file_type().is_ok_and(|kind| kind.is_dir()));
+        see(&path, is_dir);
+        if is_dir {
             below(&path, see);
         }
     }

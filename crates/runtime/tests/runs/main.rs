@@ -63,7 +63,7 @@ fn soak(at_a_time: usize) {
     let kinds = Kinds::new();
     // The first of each kind makes what there is only one of: the parent of all groups, mount points in the root.
     (0..kinds.len()).for_each(|index| kinds.run(index));
-    let before = Left::now(&kinds);
+    let before = Left::now(&kinds.places);
     let started = Instant::now();
     let next = AtomicUsize::new(0);
     std::thread::scope(|scope| {

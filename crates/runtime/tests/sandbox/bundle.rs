@@ -31,8 +31,8 @@ impl Bundle {
             fs::create_dir_all(rootfs.join(name)).unwrap();
         }
         let busybox = std::env::var("GAUFRE_BUSYBOX").unwrap_or("/bin/busybox".into());
-        fs::copy(&busybox, rootfs.join("bin/busybox"))
-            .expect("a static busybox is needed (package busybox-static)");
+        assert!(Path::new(&busybox).exists(), "a static busybox is needed (package busybox-static)");
+        copy_program(Path::new(&busybox), &rootfs.join("bin/busybox"));
         for applet in APPLETS.split_whitespace() {
             symlink("busybox", rootfs.join("bin").join(applet)).unwrap();
         }
@@ -174,6 +174,13 @@ impl Drop for Bundle {
             }
         }
     }
+}
+
+/// Copies a program, in a process of its own: one that another test forks in the meantime would hold a copy of ours open for
+/// writing until it executes something, and as long nobody could execute it ("text file busy").
+pub(crate) fn copy_program(from: &Path, to: &Path) {
+    let status = Command::new("cp").arg("--").args([from, to]).stdin(Stdio::null()).status().unwrap();
+    assert!(status.success(), "{} could not be copied", from.display());
 }
 
 /// How a command ended.

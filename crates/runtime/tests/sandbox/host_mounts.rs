@@ -39,6 +39,43 @@ fn without_a_mount_namespace_the_sandbox_has_its_root_and_leaves_no_mount() {
     assert!(!bundle.state_dir().exists());
 }
 
+/// It may be that nothing of the container is left but its mounts, in a namespace that others live in.
+#[test]
+fn mounts_in_a_namespace_that_is_joined_go_with_a_failure() {
+    let mut holder = Command::new("unshare").args(["--mount", "sleep", "600"]).spawn().unwrap();
+    let path = format!("/proc/{}/ns/mnt", holder.id());
+    let mountinfo = format!("/proc/{}/mountinfo", holder.id());
+    let own = fs::read_link("/proc/self/ns/mnt").unwrap();
+    eventually("the namespace", || fs::read_link(&path).is_ok_and(|other| other != own));
+    let before = fs::read_to_string(&mountinfo).unwrap();
+    let bundle = || {
+        let mut bundle = without_mount_namespace(Bundle::sh("true"));
+        let namespaces = bundle.spec["linux"]["namespaces"].as_array_mut().unwrap();
+        namespaces.push(json!({"type": "mount", "path": path}));
+        bundle
+    };
+    let mut failures = Vec::new();
+    let mut fail = |bundle: &Bundle, words: &[&str]| {
+        let outcome = bundle.try_in_bundle(words);
+        failures.push((outcome.code, outcome.stderr, fs::read_to_string(&mountinfo).unwrap() == before));
+    };
+    // By the container's process, by the runtime, and after all is made.
+    let missing = bundle().with("/process/args", json!(["/no/such"]));
+    fail(&missing, &["create", &missing.id]);
+    let mut hooked = bundle();
+    hooked.spec["hooks"] = json!({"createRuntime": [{"path": "/bin/false"}]});
+    fail(&hooked, &["create", &hooked.id]);
+    let unwritten = bundle();
+    fail(&unwritten, &["create", "--pid-file", "/no/such/dir/pid", &unwritten.id]);
+    holder.kill().unwrap();
+    holder.wait().unwrap();
+    for (index, word) in ["/no/such", "hook", "pid file"].into_iter().enumerate() {
+        let (code, stderr, as_before) = &failures[index];
+        assert!(*code == 1 && stderr.contains(word), "{stderr}");
+        assert!(as_before, "mounts are left after: {stderr}");
+    }
+}
+
 #[test]
 fn mounts_in_the_runtime_s_namespace_do_not_spread_and_go_with_a_failure() {
     // The state's directory on a mount that another mount namespace gets everything from.

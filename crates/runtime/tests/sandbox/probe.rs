@@ -3,13 +3,13 @@
 use std::fs;
 use std::path::PathBuf;
 
-use crate::bundle::Bundle;
+use crate::bundle::{Bundle, copy_program};
 
 /// Makes the bundle run the probe `name` of this module, or of another by its path.
 pub(crate) fn probing(name: &str) -> Bundle {
     let bundle = Bundle::sh("");
     let exe = std::env::current_exe().unwrap();
-    fs::copy(exe, bundle.rootfs().join("bin/probe")).unwrap();
+    copy_program(&exe, &bundle.rootfs().join("bin/probe"));
     let test = if name.contains("::") { name.to_owned() } else { format!("probe::{name}") };
     let args = ["/bin/probe", "--ignored", "--exact", &test, "--nocapture", "--test-threads=1"];
     bundle.with("/process/args", serde_json::json!(args))
@@ -113,7 +113,7 @@ fn writes_to_the_runtime() {
 }
 
 /// keyctl(2) `KEYCTL_GET_KEYRING_ID` of the session keyring, without making one; None where keys do not exist.
-fn session_keyring() -> Option<i64> {
+pub(crate) fn session_keyring() -> Option<i64> {
     const SPEC_SESSION: libc::c_long = -3;
     // SAFETY: takes numbers only.
     let id = unsafe { libc::syscall(libc::SYS_keyctl, libc::KEYCTL_GET_KEYRING_ID, SPEC_SESSION, 0) };
@@ -131,6 +131,12 @@ fn names_its_session_keyring() {
     println!("keyring=<{}>", session_keyring().unwrap());
 }
 
+/// The id that [`names_its_session_keyring`] has printed.
+pub(crate) fn keyring_in(stdout: &str) -> i64 {
+    let id = stdout.split_once("keyring=<").and_then(|(_, rest)| rest.split_once('>'));
+    id.unwrap_or_else(|| panic!("no keyring in {stdout}")).0.parse().unwrap()
+}
+
 /// The first process, an exec'd one and the host each have another.
 #[test]
 fn the_session_keyring_of_the_host_is_not_inherited() {
@@ -138,19 +144,15 @@ fn the_session_keyring_of_the_host_is_not_inherited() {
         eprintln!("NOT TESTED: this host does not let keyctl(2) be used");
         return;
     };
-    let id_in = |stdout: &str| -> i64 {
-        let id = stdout.split_once("keyring=<").and_then(|(_, rest)| rest.split_once('>'));
-        id.unwrap_or_else(|| panic!("no keyring in {stdout}")).0.parse().unwrap()
-    };
     let unconfined = |bundle: Bundle| bundle.with("/linux/seccomp", serde_json::Value::Null);
-    let first = id_in(&unconfined(probing("names_its_session_keyring")).stdout());
+    let first = keyring_in(&unconfined(probing("names_its_session_keyring")).stdout());
     let bundle = unconfined(probing("names_its_session_keyring"));
     let args: Vec<String> = serde_json::from_value(bundle.spec["process"]["args"].clone()).unwrap();
     let bundle = bundle.with("/process/args", serde_json::json!(["sleep", "60"]));
     bundle.start();
     let mut words = vec!["exec", bundle.id.as_str()];
     words.extend(args.iter().map(String::as_str));
-    let second = id_in(&bundle.must(&words));
+    let second = keyring_in(&bundle.must(&words));
     assert!(host != first && host != second && first != second, "{host} {first} {second}");
 }
 

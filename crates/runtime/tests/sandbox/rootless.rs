@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::json;
 
-use crate::bundle::{Bundle, Outcome};
+use crate::bundle::{Bundle, Outcome, copy_program};
 use crate::users::add_namespace;
 
 /// nobody, on Debian and elsewhere.
@@ -42,7 +42,7 @@ pub(crate) fn give(path: &Path) {
 pub(crate) fn copy_runtime(bundle: &Bundle, runtime: &OsStr) -> PathBuf {
     let program = bundle.dir.path().join("gaufre-oci");
     if !program.exists() {
-        fs::copy(runtime, &program).unwrap();
+        copy_program(Path::new(runtime), &program);
         fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
     }
     program
@@ -60,13 +60,7 @@ fn as_user(bundle: &Bundle, words: &[&str]) -> Outcome {
     let file = fs::File::create(&log).unwrap();
     let error = fs::File::create(bundle.dir.path().join("err")).unwrap();
     user.stdin(Stdio::null()).stdout(file).stderr(error);
-    // A process that another test forks holds the fresh copy open for writing, for a moment.
-    let status = loop {
-        match user.status() {
-            Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy => {}
-            status => break status.unwrap(),
-        }
-    };
+    let status = user.status().unwrap();
     Outcome {
         code: status.code().unwrap_or(-1),
         stdout: fs::read_to_string(log).unwrap(),

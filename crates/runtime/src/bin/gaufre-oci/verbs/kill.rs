@@ -56,9 +56,10 @@ fn signal_first(state: &State, signal: Option<Signal>) -> Outcome {
 /// As runc, also when the first process has ended: others may be left that share the host's PID namespace.
 fn signal_all(state_dir: &StateDir, state: &State, signal: Option<Signal>) -> Outcome {
     let Some(signal) = signal else { return signal_first(state, None) };
+    let is_there = || state.cgroup.exists() && !state.cgroup.is_anothers();
     if signal == Signal::KILL {
         state.cgroup.kill_all()?;
-    } else if state.cgroup.exists() {
+    } else if is_there() {
         let was_running = state_dir.status(state) != Status::Paused;
         // Held still, none of them forks or ends meanwhile, so that none is missed and no id means another process.
         let held = was_running && state.cgroup.freeze().is_ok();
@@ -68,7 +69,7 @@ fn signal_all(state_dir: &StateDir, state: &State, signal: Option<Signal>) -> Ou
         }
         sent?;
     }
-    if !state.cgroup.exists() { signal_first(state, Some(signal)) } else { Ok(0) }
+    if !is_there() { signal_first(state, Some(signal)) } else { Ok(0) }
 }
 
 fn signal_each(state: &State, signal: Signal) -> Result<(), Failure> {
