@@ -55,6 +55,24 @@ mod tests {
         assert!(said.err.contains("net.ipv4.conf.eth7.arp_announce"), "{said:?}");
     }
 
+    /// The kernel copies what is said of all interfaces, and `ip_forward`, into each.
+    #[test]
+    fn what_is_said_of_one_interface_counts_more_than_what_is_said_of_all() {
+        let (registry, gaufre) = (Registry::with_images(), Gaufre::new());
+        let base = gaufre.pull(&registry, "base");
+        for all in
+            ["net.ipv4.conf.all.forwarding=0", "net.ipv4.ip_forward=0", "net.ipv6.conf.all.forwarding=0"]
+        {
+            let version = &all[4..8];
+            let file = format!("/proc/sys/net/{version}/conf/eth0/forwarding");
+            let (all, one) =
+                (format!("--sysctl={all}"), format!("--sysctl=net.{version}.conf.eth0.forwarding=1"));
+            for _ in 0..4 {
+                assert_eq!(gaufre.ok(&["run", "--rm", &all, &one, &base, "cat", &file]), "1\n", "{all}");
+            }
+        }
+    }
+
     #[test]
     fn a_container_in_anothers_network_shares_its_loopback() {
         let (registry, gaufre) = (Registry::with_images(), Gaufre::new());

@@ -103,6 +103,8 @@ fn sandbox_json(
         Some((path, args)) => (path.as_str(), args),
         None => ("", &[][..]),
     };
+    // Made for each run.
+    let bundle = Some(sandbox.bundle().join("config.json")).filter(|path| path.exists()).unwrap_or_default();
     json!({
         "Id": summary.id,
         "Name": summary.name,
@@ -113,7 +115,7 @@ fn sandbox_json(
         "Image": summary.image_id,
         "ImageName": summary.image,
         "RestartCount": summary.restarts,
-        "OCIConfigPath": sandbox.bundle().join("config.json"),
+        "OCIConfigPath": bundle,
         "ResolvConfPath": sandbox.directory().join("files/resolv.conf"),
         "HostsPath": sandbox.directory().join("files/hosts"),
         "HostnamePath": sandbox.directory().join("files/hostname"),

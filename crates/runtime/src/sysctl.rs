@@ -53,7 +53,15 @@ pub(crate) fn plan(
         }
         settings.push(SysctlPlan { name: name.clone(), path: path_of(name)?, value: value.clone() });
     }
+    settings.sort_by_cached_key(|setting| (is_of_one_interface(&setting.path), setting.path.clone()));
     Ok(settings)
+}
+
+/// Whether a path is of a parameter of one interface. These are set last: what is said of all interfaces, and
+/// `ip_forward`, the kernel copies into each.
+fn is_of_one_interface(path: &str) -> bool {
+    let parts: Vec<&str> = path.split('/').collect();
+    matches!(parts[..], ["sys", "net", _, "conf" | "neigh", interface, ..] if !matches!(interface, "all" | "default"))
 }
 
 /// The path below /proc. With slashes, dots are part of names (interfaces, VLANs); without, dots are the separators.

@@ -1,11 +1,12 @@
 //! How a workload ended is known after its keeper was killed, or said to be unknown.
 
 use crate::fixture::{
-    Gate, WAIT, detached, held, holder_after_keeper, keeper, kill9, ready, runs, state, status, workload,
+    Gate, WAIT, detached, held, holder, holder_after_keeper, keeper, kill9, ready, runs, state, status,
+    workload,
 };
-use gaufre_tests::{Started, tool, until};
+use gaufre_tests::{Started, free_port, tool, until};
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 #[test]
 fn stop_reaches_a_workload_whose_keeper_was_killed() {
@@ -46,6 +47,39 @@ fn the_exit_code_is_right_after_a_take_over_or_said_to_be_unknown() {
     assert!(["-1\n", "7\n"].contains(&said.as_str()), "{said}");
     let shown = gaufre.ok(&["ps", "-a", "--filter", &format!("id={unknown}"), "--format", "{{.Status}}"]);
     assert!(shown.starts_with("Exited (unknown)") || shown.starts_with("Exited (7)"), "{shown}");
+}
+
+/// The sockets that a holder keeps would keep the published port from the next container.
+#[test]
+fn a_keeper_killed_while_it_takes_down_leaves_no_holder() {
+    let (gaufre, image) = ready();
+    let publish = format!("--publish=127.0.0.1:{}:80", free_port());
+    let mut hits = 0;
+    for round in 0..30 {
+        let gate = Gate::new(&gaufre, &format!("gate-{round}"));
+        let id = detached(&gaufre, &image, &[&publish, &gate.mount()], WAIT);
+        let (kept_by, held_by) = (keeper(&gaufre, &id), holder(&gaufre, &id));
+        // The more groups there are to remove, the longer it takes.
+        let groups =
+            ["/sys/fs/cgroup/pids/gaufre", "/sys/fs/cgroup/gaufre"].map(|root| PathBuf::from(root).join(&id));
+        let group = groups.iter().find(|group| group.exists()).expect("the container's group");
+        (0..300).for_each(|number| std::fs::create_dir(group.join(number.to_string())).unwrap());
+        gate.open();
+        let is_finishing = || state(&gaufre, &id).map(|state| state["phase"]["name"] == "finishing");
+        let started = Instant::now();
+        while is_finishing() == Some(false) {
+            assert!(started.elapsed() < Duration::from_secs(120), "the keeper does not take it down");
+        }
+        let _ = tool("kill").args(["-KILL", &kept_by]).output().unwrap();
+        until("the end of the keeper", || (!runs(&kept_by)).then_some(()));
+        hits += usize::from(is_finishing() == Some(true) && runs(&held_by));
+        gaufre.ok(&["rm", "-f", &id]);
+        until("the end of the holder", || (!runs(&held_by)).then_some(()));
+        if hits == 2 {
+            return;
+        }
+    }
+    panic!("{hits} keepers were killed in time, of 30");
 }
 
 /// A workload whose keeper was killed belongs to the machine's first process, or to one that stands in for it (prctl(2),

@@ -19,7 +19,7 @@ pub(crate) struct NetworkFiles {
     pub(crate) gateway: Option<IpAddr>,
 }
 
-/// Writes the files in place, so that one that is already mounted into the sandbox changes there too.
+/// Writes the files for the next run.
 pub(crate) fn write_network_files(sandbox: &Sandbox, network: &NetworkFiles) -> io::Result<()> {
     let settings = &sandbox.definition.settings;
     let directory = sandbox.directory().join("files");

@@ -183,6 +183,7 @@ pub(super) fn bring_up(
         cgroup: created.cgroup().clone(),
         attachment: network.attachment,
         holder: None,
+        former_holder: None,
     };
 
     let pidfd = prepare("the pidfd", || created.pidfd().try_clone_to_owned())?;

@@ -77,9 +77,16 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
         .try_init();
     rustix::process::umask(rustix::fs::Mode::WGRP | rustix::fs::Mode::WOTH);
 
-    // If it fails now, it is tried again when it is needed.
-    let netns = if makes_netns { gaufre_net::new_netns().ok() } else { None };
-    compile_usual_seccomp();
+    if makes_netns {
+        compile_usual_seccomp();
+    }
+    let netns = match makes_netns.then(gaufre_net::new_netns) {
+        Some(Ok(netns)) => Some(netns),
+        // There was no way back out of it: whoever started us starts another.
+        Some(Err(gaufre_net::NetnsError::Enter(_))) => return ExitCode::from(125),
+        // It is tried again when it is needed.
+        Some(Err(_)) | None => None,
+    };
     // Whoever started us has ended, or has found that there is nothing to keep.
     let Ok(Some(assignment)) = assignment::receive(&line) else { return ExitCode::SUCCESS };
     drop(line);

@@ -46,9 +46,9 @@ pub(super) fn take_over(
     let last_exit = run.as_ref().and_then(|run| run.exit.clone());
     let state = sandbox.run_state()?;
     let restarts = state.as_ref().map_or(0, |state| state.restarts);
-    let running = match state.map(|state| state.phase) {
+    let mut running = match state.map(|state| state.phase) {
         Some(Phase::Running(running)) => *running,
-        Some(Phase::Finishing { exit }) => return Ok(Found::Ended(exit)),
+        Some(Phase::Finishing { exit, .. }) => return Ok(Found::Ended(exit)),
         Some(Phase::Restarting) => return Ok(last_exit.map_or(Found::Lost, Found::BetweenRuns)),
         Some(Phase::Starting) => return Ok(Found::NotStarted),
         // Of another boot, in which a run may have begun.
@@ -84,14 +84,14 @@ pub(super) fn take_over(
         LogDriver::None => None,
         LogDriver::K8sFile => Some(LogWriter::open(&sandbox.log_path(), &sandbox.definition.settings.log)?),
     };
-    let former = running.holder.clone();
+    // One that an earlier successor had no time to end.
+    running.former_holder.iter().for_each(holder::end_foreign);
+    running.former_holder = running.holder.clone();
     let input_ended = input.held().is_none();
     let mut serving = Serving { running, pidfd, outputs, input, log, holder: None, ports, input_ended };
     // The former holder, if it still lives, is not our child and cannot be talked to.
     serving.hold(sandbox, restarts)?;
-    if let Some(former) = former {
-        holder::end_foreign(&former);
-    }
+    serving.running.former_holder.iter().for_each(holder::end_foreign);
     Ok(Found::Workload(Box::new(serving)))
 }
 

@@ -23,8 +23,9 @@ pub(super) fn after_run(
     let Serving { running, holder, .. } = serving;
     let oom_killed = running.cgroup.oom_kills().is_some_and(|kills| kills > 0);
     let exit = Exit { code, finished_at: Timestamp::now(), oom_killed, error: None };
+    let finishing = Phase::Finishing { exit: exit.clone(), holder: running.holder.clone() };
     // Before anything else: what is seen once is not to be lost with the keeper.
-    note("the state", sandbox.set_phase(Phase::Finishing { exit: exit.clone() }, restarts));
+    note("the state", sandbox.set_phase(finishing, restarts));
     note("the cgroup", remove_cgroup(&running.cgroup));
     if let Some(holder) = holder {
         holder.end();
@@ -97,12 +98,12 @@ pub(super) fn remove_files(retired: Retired) {
 /// Gives back whatever a sandbox of this ID could have, whether or not it got that far.
 fn take_all_down(dirs: &Dirs, sandbox: &Sandbox) {
     note("the cgroup", Cgroup::at(&cgroup_path(sandbox.id())).and_then(|cgroup| remove_cgroup(&cgroup)));
-    if let Ok(Some(state)) = sandbox.run_state()
-        && let Phase::Running(running) = state.phase
-        && let Some(holder) = &running.holder
-    {
-        holder::end_foreign(holder);
-    }
+    let holders = match sandbox.run_state().ok().flatten().map(|state| state.phase) {
+        Some(Phase::Running(running)) => [running.holder, running.former_holder],
+        Some(Phase::Finishing { holder, .. }) => [holder, None],
+        _ => [None, None],
+    };
+    holders.iter().flatten().for_each(holder::end_foreign);
     detach(dirs, sandbox);
 }
 

@@ -4,13 +4,11 @@
 //! sandbox is there, and whoever waited for one learns when it went meanwhile.
 //!
 //! The *keeper's lock* belongs to the keeper for as long as it lives: whoever starts a keeper takes the lock and hands
-//! it down, and the kernel gives it back when the keeper dies. It is a lock of the directory of the logs, in which only
-//! the keeper writes: a file less to be made and removed for each sandbox. The *verbs' lock* keeps two starts, or a start and a
+//! it down, and the kernel gives it back when the keeper dies. The *verbs' lock* keeps two starts, or a start and a
 //! removal, from getting in each other's way.
 
 use super::Sandbox;
-use super::catalog::LOGS;
-use rustix::fs::{FlockOperation, Mode, OFlags, flock, fstat, mkdir, open, stat};
+use rustix::fs::{FlockOperation, Mode, OFlags, flock, fstat, open, stat};
 use rustix::io::Errno;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -76,14 +74,7 @@ impl Sandbox {
 
 /// The same for a sandbox of which nothing but its directory is known.
 pub(crate) fn try_keeper_lock(directory: &Path) -> Result<Locked<KeeperLock>, LockError> {
-    let logs = directory.join(LOGS);
-    let open = || open(&logs, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
-    let opened = open().or_else(|errno| match errno {
-        // Somebody tidied up. In a sandbox that has gone, there is no making it.
-        Errno::NOENT => mkdir(&logs, Mode::RWXU).and_then(|()| open()),
-        errno => Err(errno),
-    });
-    Ok(match lock_opened(&logs, opened, FlockOperation::NonBlockingLockExclusive)? {
+    Ok(match take(&directory.join("keeper.lock"), FlockOperation::NonBlockingLockExclusive)? {
         Locked::Ours(file) => Locked::Ours(KeeperLock(file)),
         Locked::Busy => Locked::Busy,
         Locked::Gone => Locked::Gone,
@@ -103,18 +94,8 @@ pub(crate) fn wait_for(path: &Path, operation: FlockOperation) -> io::Result<Own
 }
 
 fn take(path: &Path, operation: FlockOperation) -> Result<Locked<OwnedFd>, LockError> {
-    let opened = open(path, OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC, Mode::RUSR | Mode::WUSR);
-    lock_opened(path, opened, operation)
-}
-
-/// Locks what was `opened` at `path`.
-fn lock_opened(
-    path: &Path,
-    opened: rustix::io::Result<OwnedFd>,
-    operation: FlockOperation,
-) -> Result<Locked<OwnedFd>, LockError> {
     let fail = |errno: Errno| LockError { path: path.to_owned(), source: errno.into() };
-    let file = match opened {
+    let file = match open(path, OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC, Mode::RUSR | Mode::WUSR) {
         Ok(file) => file,
         Err(Errno::NOENT) => return Ok(Locked::Gone),
         Err(errno) => return Err(fail(errno)),

@@ -33,6 +33,9 @@ pub enum Phase {
     Finishing {
         /// How, in case that the keeper dies before it is on record.
         exit: Exit,
+        /// The holder, if it may still live.
+        #[serde(default)]
+        holder: Option<HolderRef>,
     },
 }
 
@@ -49,6 +52,9 @@ pub struct Running {
     pub attachment: Option<Attachment>,
     /// The process that keeps its descriptors open besides the keeper.
     pub holder: Option<HolderRef>,
+    /// The one that did so for an earlier keeper, if it may still live.
+    #[serde(default)]
+    pub former_holder: Option<HolderRef>,
 }
 
 /// The process that holds a sandbox's descriptors, and which is which in it.
