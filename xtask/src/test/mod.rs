@@ -126,6 +126,7 @@ fn in_vms(tally: &mut Tally, kernels: &[vm::Release]) {
         return;
     };
     in_vm(tally, "the runtime's tests with SELinux", *newest, vm::Tests::Selinux);
+    in_vm(tally, "the runtime's tests with AppArmor", *newest, vm::Tests::Apparmor);
     if peers::go::is_at_hand() {
         in_vm(tally, "the validation programs under cgroup v2", *newest, vm::Tests::Validation);
     } else {
