@@ -44,7 +44,7 @@ impl Tests {
 
 /// Those that count are shorter than elsewhere: the VM is slow.
 fn sandbox_tests() -> Result<Suite> {
-    let script = "export GAUFRE_RACES=50 GAUFRE_RUNS=30 GAUFRE_RUNS_AT_A_TIME=5 GAUFRE_KILL_STEP=151; \
+    let script = "export GAUFRE_RACES=50 GAUFRE_RUNS=30 GAUFRE_RUNS_AT_A_TIME=5; \
         sandbox --test-threads=2; sandbox=$?; runs --test-threads=1 && killed --test-threads=1 && exit $sandbox";
     runtime_tests(&["sandbox", "runs", "killed"], script)
 }

@@ -63,6 +63,7 @@ fn in_namespaces(name: &str) {
 /// The first system call at which somebody is killed, and how many later the next one.
 fn steps(otherwise: usize) -> (usize, usize) {
     let step = std::env::var("GAUFRE_KILL_STEP").map_or(otherwise, |text| text.parse().unwrap());
+    let step = step.min(otherwise);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     let first = 1 + now.subsec_nanos() as usize % step;
     println!("killed at system call {first}, and at each {step}th from there on");
