@@ -34,7 +34,7 @@ const PACKAGES: &[&str] = &[
 ];
 
 /// How long one run of tests may take in the VM, boot included.
-const VM_TIMEOUT: Duration = Duration::from_secs(1200);
+const VM_TIMEOUT: Duration = Duration::from_secs(1800);
 
 /// Runs everything; the exit code says whether all of it passed.
 pub(crate) fn run(kernels: &[vm::Release]) -> Result<ExitCode> {
