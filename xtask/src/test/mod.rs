@@ -34,7 +34,7 @@ const PACKAGES: &[&str] = &[
 ];
 
 /// How long one run of tests may take in the VM, boot included.
-const VM_TIMEOUT: Duration = Duration::from_secs(1200);
+const VM_TIMEOUT: Duration = Duration::from_secs(1800);
 
 /// Runs everything; the exit code says whether all of it passed.
 pub(crate) fn run(kernels: &[vm::Release]) -> Result<ExitCode> {
@@ -126,6 +126,7 @@ fn in_vms(tally: &mut Tally, kernels: &[vm::Release]) {
         return;
     };
     in_vm(tally, "the runtime's tests with SELinux", *newest, vm::Tests::Selinux);
+    in_vm(tally, "the runtime's tests with AppArmor", *newest, vm::Tests::Apparmor);
     if peers::go::is_at_hand() {
         in_vm(tally, "the validation programs under cgroup v2", *newest, vm::Tests::Validation);
     } else {

@@ -3,6 +3,7 @@
 //! It gives what a test machine may lack: cgroup v2 with all controllers, a working /dev/kvm, and other kernel versions.
 //! QEMU emulates the processor in software, so times from inside mean nothing.
 
+mod apparmor;
 mod cpio;
 mod kernel;
 mod module;

@@ -1,6 +1,6 @@
 //! What the tests run in the VM: files to put there, and a command.
 
-use super::Extra;
+use super::{Extra, apparmor};
 use crate::binaries::{self, Profile};
 use crate::peers::go;
 use anyhow::Result;
@@ -24,6 +24,8 @@ pub(crate) enum Tests {
     Runtime,
     /// Those of the runtime's own that need SELinux
     Selinux,
+    /// Those of the runtime's own that need AppArmor
+    Apparmor,
     /// The validation programs of the runtime specification
     Validation,
 }
@@ -34,6 +36,7 @@ impl Tests {
         match self {
             Self::Runtime => sandbox_tests(),
             Self::Selinux => selinux_tests(),
+            Self::Apparmor => apparmor_tests(),
             Self::Validation => validation(),
         }
     }
@@ -41,13 +44,23 @@ impl Tests {
 
 /// Those that count are shorter than elsewhere: the VM is slow.
 fn sandbox_tests() -> Result<Suite> {
-    let script = "export GAUFRE_RACES=50 GAUFRE_RUNS=30 GAUFRE_RUNS_AT_A_TIME=5 GAUFRE_KILL_STEP=151; \
+    let script = "export GAUFRE_RACES=50 GAUFRE_RUNS=30 GAUFRE_RUNS_AT_A_TIME=5; \
         sandbox --test-threads=2; sandbox=$?; runs --test-threads=1 && killed --test-threads=1 && exit $sandbox";
     runtime_tests(&["sandbox", "runs", "killed"], script)
 }
 
 fn selinux_tests() -> Result<Suite> {
     runtime_tests(&["sandbox"], "exec sandbox --ignored selinux::")
+}
+
+/// Debian's kernels have AppArmor where nothing else is asked for; without a profile, until one is loaded.
+fn apparmor_tests() -> Result<Suite> {
+    let load = "mount -t securityfs securityfs /sys/kernel/security && \
+        cat /etc/apparmor/profile > /sys/kernel/security/apparmor/.replace";
+    let (mut extras, argv) =
+        runtime_tests(&["sandbox"], &format!("{load} && exec sandbox --ignored apparmor::"))?;
+    extras.push(Extra { host: apparmor::profile()?, guest: apparmor::PLACE.into() });
+    Ok((extras, argv))
 }
 
 fn validation() -> Result<Suite> {

@@ -46,10 +46,10 @@ impl Kind {
                 kind.has_middle = true;
             }),
             Self::new("with hooks", |kind| {
-                let hook = |name: &str| json!([{"path": "/bin/true", "args": [name]}]);
-                let hooks =
-                    json!({"createRuntime": hook("1"), "createContainer": hook("2"), "poststop": hook("3")});
-                kind.bundle.spec["hooks"] = hooks;
+                let program = kind.bundle.rootfs().join("bin/busybox");
+                for stage in ["createRuntime", "createContainer", "poststop"] {
+                    kind.bundle.spec["hooks"][stage] = json!([{"path": program, "args": ["true"]}]);
+                }
             }),
             Self::new("in the host's mount namespace", |kind| drop_namespace(&mut kind.bundle, "mount")),
             Self::new("without a group", |kind| {

@@ -3,7 +3,8 @@
 //! another container of the same name can be made. The same for a runtime that starts a container, or deletes it.
 //!
 //! As the sandbox tests, with which they share the bundle: root, a static busybox, cgroup v1, v2 or hybrid. Every how many
-//! system calls somebody is killed is in `$GAUFRE_KILL_STEP` (1 for all of them), the first one is chosen by chance.
+//! system calls somebody is killed is in `$GAUFRE_KILL_STEP` (1 for all of them), the first one is chosen by chance. `$GAUFRE_KILL_KIND` leaves all ways
+//! through `create` out but those in whose name it is.
 //!
 //! They happen in a mount and a PID namespace made for them, so that whatever is there in the end is theirs.
 #![allow(clippy::tests_outside_test_module, reason = "this whole crate is tests")]
@@ -62,6 +63,7 @@ fn in_namespaces(name: &str) {
 /// The first system call at which somebody is killed, and how many later the next one.
 fn steps(otherwise: usize) -> (usize, usize) {
     let step = std::env::var("GAUFRE_KILL_STEP").map_or(otherwise, |text| text.parse().unwrap());
+    let step = step.min(otherwise);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     let first = 1 + now.subsec_nanos() as usize % step;
     println!("killed at system call {first}, and at each {step}th from there on");
@@ -72,7 +74,8 @@ fn steps(otherwise: usize) -> (usize, usize) {
 #[ignore = "runs in namespaces of its own"]
 fn create_step_by_step() {
     let (first, step) = steps(97);
-    for kind in Kind::all() {
+    let only = std::env::var("GAUFRE_KILL_KIND").unwrap_or_default();
+    for kind in Kind::all().into_iter().filter(|kind| kind.name.contains(&only)) {
         // The one in the middle comes first where there is one.
         let children = if kind.has_middle { &[Who::Child(0), Who::Child(1)][..] } else { &[Who::Child(0)] };
         kill_at_each(&kind, Who::Caller, Who::Caller, (first, step));

@@ -2,10 +2,14 @@
 //! processes are, as systemd makes them with `Delegate=` and `DelegateSubgroup=`.
 
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::lchown;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use rustix::process::{Gid, Uid};
+use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -53,10 +57,18 @@ impl Group {
     fn run(&self, bundle: &Bundle, words: &[&str]) -> Outcome {
         let plain = bundle.oci(words);
         give(bundle.dir.path());
-        let script = "echo $$ > \"$0/cgroup.procs\" && exec setpriv --reuid=$OWNER --regid=$OWNER --clear-groups \"$@\"";
-        let mut command = Command::new("sh");
-        command.args(["-c", script]).arg(self.caller()).arg(copy_runtime(bundle, plain.get_program()));
-        command.args(plain.get_args()).env("OWNER", USER.to_string()).env("HOME", "/nonexistent");
+        let mut command = Command::new(copy_runtime(bundle, plain.get_program()));
+        command.args(plain.get_args()).env("HOME", "/nonexistent");
+        let mut procs = fs::File::options().write(true).open(self.caller().join("cgroup.procs")).unwrap();
+        let (uid, gid) = (Uid::from_raw(USER), Gid::from_raw(USER));
+        let enter = move || {
+            procs.write_all(b"0")?;
+            set_thread_groups(&[])?;
+            set_thread_res_gid(gid, gid, gid)?;
+            Ok(set_thread_res_uid(uid, uid, uid)?)
+        };
+        // SAFETY: between fork and execution the closure makes system calls only.
+        unsafe { command.pre_exec(enter) };
         // Not a pipe: the container would keep it open and `output` would wait for it.
         let (out, err) = (bundle.dir.path().join("out"), bundle.dir.path().join("err"));
         command.stdin(Stdio::null()).current_dir(bundle.dir.path());

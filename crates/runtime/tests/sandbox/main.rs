@@ -5,6 +5,7 @@
 #![allow(clippy::tests_outside_test_module, reason = "this whole crate is tests")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic is how a test fails")]
 
+mod apparmor;
 mod attacks;
 mod bundle;
 mod chroot;
