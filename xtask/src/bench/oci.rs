@@ -28,9 +28,14 @@ cd /tmp
 umount -l /tmp/old
 mkdir -p /run/ours
 ours="/tmp/gaufre-oci --root /run/ours"
+# On a read-only mount the program has no need to seal itself.
+mkdir sealed
+mount --bind . sealed
+mount -o remount,bind,ro sealed
+sealed="/tmp/sealed/gaufre-oci --root /run/ours"
 bundle="--bundle /tmp/bundle"
 ./lap "$ROUNDS" $ours run $bundle bench , crun run $bundle bench , runc run $bundle bench \
-    , ./floor /tmp/bundle/rootfs /sys/fs/cgroup/bench /bin/true
+    , ./floor /tmp/bundle/rootfs /sys/fs/cgroup/bench /bin/true , $sealed run $bundle bench
 three() {
     echo "$@" create $bundle bench \; "$@" start bench \; wait \; "$@" delete bench
 }
@@ -58,8 +63,19 @@ struct Figure {
 
 pub(super) fn rows(runtime: &Path, peers: &Peers) -> Result<Vec<Row>> {
     let figures = measure(&parts(runtime)?, peers)?;
-    let &[ours, crun, runc, floor, ours_three, crun_three, runc_three, ours_exec, crun_exec, runc_exec] =
-        figures.as_slice()
+    let &[
+        ours,
+        crun,
+        runc,
+        floor,
+        sealed,
+        ours_three,
+        crun_three,
+        runc_three,
+        ours_exec,
+        crun_exec,
+        runc_exec,
+    ] = figures.as_slice()
     else {
         anyhow::bail!("{} figures came out", figures.len());
     };
@@ -73,6 +89,13 @@ pub(super) fn rows(runtime: &Path, peers: &Peers) -> Result<Vec<Row>> {
         times("OCI `run` of /bin/true, beside crun", ours, crun, Goal::Ratio(0.6), ROUNDS),
         times("the same, beside the floor", ours, floor, Goal::Ratio(2.0), ROUNDS),
         times("the same, beside runc", ours, runc, Goal::Beside, ROUNDS),
+        times(
+            "the same, beside our own where nobody can write it: the seal",
+            ours,
+            sealed,
+            Goal::Longer(300),
+            ROUNDS,
+        ),
         memories("the same, most memory resident, beside crun", crun, Goal::Ratio(1.0)),
         memories("the same, most memory resident, beside runc", runc, Goal::Beside),
         times(&format!("{three}, beside crun"), ours_three, crun_three, Goal::Ratio(0.6), ROUNDS_OF_THREE),

@@ -24,6 +24,8 @@ pub(super) enum Goal {
     Ratio(f64),
     /// At most so many milliseconds.
     Milliseconds(u32),
+    /// At most so many microseconds longer than the peer.
+    Longer(u32),
     /// At most so many megabytes (of 1,000,000 bytes).
     Megabytes(u32),
     /// Nothing: the figure is there to be seen beside the others.
@@ -37,6 +39,7 @@ impl Row {
         let met = match goal {
             Goal::Ratio(most) => Some(ratio <= most),
             Goal::Milliseconds(most) => Some(ours.as_millis() < u128::from(most)),
+            Goal::Longer(most) => Some(ours.saturating_sub(peer).as_micros() <= u128::from(most)),
             Goal::Megabytes(_) => Some(false),
             Goal::Beside => None,
         };
@@ -71,7 +74,7 @@ impl Row {
         let ratio = f64::from(ours_kb) / f64::from(peer_kb);
         let met = match goal {
             Goal::Ratio(most) => Some(ratio <= most),
-            Goal::Milliseconds(_) => Some(false),
+            Goal::Milliseconds(_) | Goal::Longer(_) => Some(false),
             Goal::Megabytes(most) => Some(f64::from(ours_kb) * 1.024 / 1000.0 <= f64::from(most)),
             Goal::Beside => None,
         };
@@ -99,6 +102,7 @@ impl fmt::Display for Goal {
         match self {
             Self::Ratio(most) => write!(f, "{most:.2} of the peer"),
             Self::Milliseconds(most) => write!(f, "{most} ms"),
+            Self::Longer(most) => write!(f, "{:.2} ms more than the peer", f64::from(*most) / 1000.0),
             Self::Megabytes(most) => write!(f, "{most} MB"),
             Self::Beside => f.write_str("-"),
         }
