@@ -1,11 +1,13 @@
 //! Listing sandboxes.
 
+use crate::dirs::Dirs;
 use crate::engine::Engine;
 use crate::recover::{kept_state, recover};
 use crate::rm::RemoveOptions;
-use crate::sandbox::{Exit, FindError, MountSource, Sandbox, SandboxId, Status, UnreadableError};
+use crate::sandbox::{Catalog, Exit, FindError, MountSource, Sandbox, SandboxId, Status, UnreadableError};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
+use std::num::NonZero;
 
 /// One sandbox in a list.
 #[derive(Debug, Clone)]
@@ -82,10 +84,14 @@ impl Engine {
     /// # Errors
     /// See [`FindError`].
     pub fn list(&self, all: bool) -> Result<Vec<SandboxSummary>, FindError> {
-        let mut summaries = Vec::new();
-        // One after the other: there may be thousands, and most of what is known of each is not shown.
-        for id in self.catalog().ids()? {
-            match self.summary_of(&id) {
+        let ids = self.catalog().ids()?;
+        let mut summaries = Vec::with_capacity(ids.len());
+        for (id, kept) in ids.iter().zip(kept_summaries(&self.dirs, &ids)) {
+            let summary = match kept {
+                Some(summary) => Ok(Some(summary)),
+                None => self.summary_of(id),
+            };
+            match summary {
                 Ok(summary) => summaries.extend(summary.filter(|summary| {
                     all || !matches!(summary.state, SandboxState::Created | SandboxState::Exited)
                 })),
@@ -107,13 +113,8 @@ impl Engine {
     /// `None` when it is gone, or had to go.
     fn summary_of(&self, id: &SandboxId) -> Result<Option<SandboxSummary>, UnreadableError> {
         let Some(sandbox) = self.catalog().load(id)? else { return Ok(None) };
-        let status = match kept_state(&sandbox) {
-            Some(state) => sandbox.status_in(Some(state))?,
-            None => {
-                recover(&self.dirs, &sandbox);
-                sandbox.status()?
-            }
-        };
+        recover(&self.dirs, &sandbox);
+        let status = sandbox.status()?;
         let summary = summary(&sandbox, status)?;
         if summary.state == SandboxState::Created && !sandbox.directory().exists() {
             return Ok(None); // What is gone looks like what has never been started.
@@ -125,6 +126,37 @@ impl Engine {
         }
         Ok(Some(summary))
     }
+}
+
+/// For each sandbox that runs under a living keeper, the usual case, what there is to say of it. There may be thousands,
+/// and three files to be read of each, so that all processors share in it.
+fn kept_summaries(dirs: &Dirs, ids: &[SandboxId]) -> Vec<Option<SandboxSummary>> {
+    let threads = std::thread::available_parallelism().map_or(1, NonZero::get).min(MOST_THREADS);
+    let share = ids.len().div_ceil(threads).max(LEAST_SHARE);
+    let of_share = |ids: &[SandboxId]| ids.iter().map(|id| kept_summary(dirs, id)).collect();
+    let Some((first, others)) = ids.split_at_checked(share) else { return of_share(ids) };
+    std::thread::scope(|scope| {
+        let others: Vec<_> =
+            others.chunks(share).map(|ids| (ids, scope.spawn(move || of_share(ids)))).collect();
+        let mut summaries: Vec<_> = of_share(first);
+        for (ids, other) in others {
+            // Without it, each is asked for by itself.
+            summaries.extend(other.join().unwrap_or_else(|_| vec![None; ids.len()]));
+        }
+        summaries
+    })
+}
+
+/// More threads than this wait for each other in the kernel.
+const MOST_THREADS: usize = 4;
+/// Fewer sandboxes than this are read before a thread has started.
+const LEAST_SHARE: usize = 16;
+
+fn kept_summary(dirs: &Dirs, id: &SandboxId) -> Option<SandboxSummary> {
+    let sandbox = Catalog::new(dirs).load(id).ok()??;
+    let state = kept_state(&sandbox)?;
+    let status = sandbox.status_in(Some(state)).ok()?;
+    summary(&sandbox, status).ok()
 }
 
 pub(crate) fn summary(sandbox: &Sandbox, status: Status) -> Result<SandboxSummary, UnreadableError> {
