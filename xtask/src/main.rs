@@ -79,7 +79,7 @@ struct VmArguments {
     #[arg(long, default_value_t = 1024)]
     memory: u32,
     /// End the VM after so many seconds
-    #[arg(long, default_value_t = 900)]
+    #[arg(long, default_value_t = 1800)]
     timeout: u64,
     /// Put a file into the VM, as HOST:GUEST
     #[arg(long, value_name = "HOST:GUEST")]
