@@ -128,8 +128,8 @@ impl Engine {
     }
 }
 
-/// For each sandbox that runs under a living keeper, the usual case, what there is to say of it. There may be thousands,
-/// and three files to be read of each, so that all processors share in it.
+/// For each sandbox that runs under a living keeper, the usual case, what there is to say of it. There may be
+/// thousands, and files to be read of each, so that all processors share in it.
 fn kept_summaries(dirs: &Dirs, ids: &[SandboxId]) -> Vec<Option<SandboxSummary>> {
     let threads = std::thread::available_parallelism().map_or(1, NonZero::get).min(MOST_THREADS);
     let share = ids.len().div_ceil(threads).max(LEAST_SHARE);
