@@ -54,7 +54,7 @@ impl Engine {
             _ => None,
         };
         let attachment = running.as_ref().and_then(|running| running.attachment.as_ref());
-        let summary = summary(&sandbox, sandbox.status()?)?;
+        let summary = summary(&sandbox, sandbox.status()?, sandbox.run()?);
         Ok(sandbox_json(self, &sandbox, &summary, attachment))
     }
 

@@ -4,7 +4,9 @@ use crate::dirs::Dirs;
 use crate::engine::Engine;
 use crate::recover::{kept_state, recover};
 use crate::rm::RemoveOptions;
-use crate::sandbox::{Catalog, Exit, FindError, MountSource, Sandbox, SandboxId, Status, UnreadableError};
+use crate::sandbox::{
+    Catalog, Exit, FindError, MountSource, Run, Sandbox, SandboxId, Status, UnreadableError,
+};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::num::NonZero;
@@ -115,7 +117,7 @@ impl Engine {
         let Some(sandbox) = self.catalog().load(id)? else { return Ok(None) };
         recover(&self.dirs, &sandbox);
         let status = sandbox.status()?;
-        let summary = summary(&sandbox, status)?;
+        let summary = summary(&sandbox, status, sandbox.run()?);
         if summary.state == SandboxState::Created && !sandbox.directory().exists() {
             return Ok(None); // What is gone looks like what has never been started.
         }
@@ -155,13 +157,19 @@ const LEAST_SHARE: usize = 16;
 fn kept_summary(dirs: &Dirs, id: &SandboxId) -> Option<SandboxSummary> {
     let sandbox = Catalog::new(dirs).load(id).ok()??;
     let state = kept_state(&sandbox)?;
+    let restarts = state.restarts;
     let status = sandbox.status_in(Some(state)).ok()?;
-    summary(&sandbox, status).ok()
+    let started_at = if let Status::Running(running) = &status { running.started_at } else { None };
+    let run = match started_at {
+        Some(started_at) => Some(Run { started_at, restarts, exit: None }),
+        None => sandbox.run().ok()?,
+    };
+    Some(summary(&sandbox, status, run))
 }
 
-pub(crate) fn summary(sandbox: &Sandbox, status: Status) -> Result<SandboxSummary, UnreadableError> {
+/// What there is to say of a sandbox with this status, whose last run, if it had any, is `run`.
+pub(crate) fn summary(sandbox: &Sandbox, status: Status, run: Option<Run>) -> SandboxSummary {
     let definition = &sandbox.definition;
-    let run = sandbox.run()?;
     let mut ports = definition.settings.ports.clone();
     let (state, pid, exit) = match status {
         Status::Created => (SandboxState::Created, None, None),
@@ -176,7 +184,7 @@ pub(crate) fn summary(sandbox: &Sandbox, status: Status) -> Result<SandboxSummar
         Status::Stopping => (SandboxState::Stopping, None, None),
         Status::Exited(exit) => (SandboxState::Exited, None, Some(exit)),
     };
-    Ok(SandboxSummary {
+    SandboxSummary {
         id: definition.id.to_string(),
         name: definition.name.to_string(),
         image: definition.image.name.clone(),
@@ -193,7 +201,7 @@ pub(crate) fn summary(sandbox: &Sandbox, status: Status) -> Result<SandboxSummar
         mounts: definition.mounts.iter().map(shown_mount).collect(),
         restarts: run.map_or(0, |run| run.restarts),
         remove_on_exit: definition.settings.remove_on_exit,
-    })
+    }
 }
 
 /// A mount as `ps` shows it: the volume's name, or the place.

@@ -177,9 +177,11 @@ pub(super) fn bring_up(
         error => BringUpError::Create(Box::new(error)),
     })?;
 
+    let started_at = Timestamp::now();
     let running = Running {
         pid: created.pid().as_raw_nonzero().get(),
         start_ticks: crate::process::start_ticks(created.pid().as_raw_nonzero().get()).unwrap_or(0),
+        started_at: Some(started_at),
         cgroup: created.cgroup().clone(),
         attachment: network.attachment,
         holder: None,
@@ -212,7 +214,7 @@ pub(super) fn bring_up(
         });
     }
     // After the start: to a keeper that takes over, a run without an end on record is one that has begun.
-    let run = Run { started_at: Timestamp::now(), restarts: restarts.count(), exit: None };
+    let run = Run { started_at, restarts: restarts.count(), exit: None };
     if let Err(error) = sandbox.set_run(&run) {
         tracing::warn!(error = &error as &dyn std::error::Error, "the start could not be recorded");
     }

@@ -46,6 +46,9 @@ pub struct Running {
     pub pid: i32,
     /// Its start time in clock ticks since boot (proc(5), field 22): tells a reused PID apart.
     pub start_ticks: u64,
+    /// When it was started; also in the record of the run, which a list need not read then.
+    #[serde(default)]
+    pub started_at: Option<Timestamp>,
     /// Where its processes are accounted for.
     pub cgroup: Cgroup,
     /// Its network, when it has one of ours.
